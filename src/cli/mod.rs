@@ -220,6 +220,7 @@ mod tests {
         for line in [
             "demo",
             "info",
+            "info --model m --batch 1 --density 0.1",
             "data list",
             "train m --data d --out o --steps 1 --batch 1 --lr 1 --width 4",
             "train m --data d --out o --epochs 1",

@@ -65,11 +65,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// It cannot be read, is not a regular file, or is larger.
 pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let about = fs::metadata(path).map_err(|e| Error::file(path, e))?;
-    if !about.is_file() {
-        return Err(Error::file(path, "is not a regular file"));
-    }
-    if about.len() > most {
+    if length(path)? > most {
         return Err(Error::file(path, format!("is larger than {} GiB", most >> 30)));
     }
     let bytes = fs::read(path).map_err(|e| Error::file(path, e))?;
@@ -78,6 +74,25 @@ pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
         return Err(Error::file(path, reason));
     }
     Ok(bytes)
+}
+
+/// A file to be read in parts, of any size.
+///
+/// # Errors
+/// It cannot be opened, or is not a regular file.
+pub fn open(path: &Path) -> Result<fs::File> {
+    // One that is so small may be something else, which says so.
+    if length(path)? < 1024 {
+        read(path)?;
+    }
+    fs::File::open(path).map_err(|e| Error::file(path, e))
+}
+
+/// Bytes of a regular file.
+fn length(path: &Path) -> Result<u64> {
+    let about = fs::metadata(path).map_err(|e| Error::file(path, e))?;
+    let regular = about.is_file().then_some(about.len());
+    regular.ok_or_else(|| Error::file(path, "is not a regular file"))
 }
 
 /// What a file was when it was looked at: its place, its bytes, when it was written.

@@ -4,4 +4,4 @@ pub mod files;
 pub mod kept;
 pub mod output;
 
-pub use files::{Stamp, expanded, read, read_at_most, read_text, stamp, stamps};
+pub use files::{Stamp, expanded, open, read, read_at_most, read_text, stamp, stamps};

@@ -140,7 +140,7 @@ fn wider(of: &HostWeights, net: &dyn Classifier, classes: usize, seed: u64) -> R
         }
     }
     let layout = of.layout.with_rows(&head, classes);
-    Ok(HostWeights { layout, values, buffers: of.buffers.clone() })
+    Ok(HostWeights { layout, values: values.into(), buffers: of.buffers.clone() })
 }
 
 /// What is looked at while a new class is learnt: some of every class that is `known`, and the new pictures

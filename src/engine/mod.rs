@@ -17,6 +17,7 @@ mod judges;
 mod known;
 mod latent;
 mod measure;
+mod memory;
 mod mine;
 mod models;
 mod outcome;

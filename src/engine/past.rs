@@ -10,7 +10,7 @@ use super::{Client, LogLine, Request, Send, Session, Work};
 use crate::error::{Error, Result};
 use crate::models::delta;
 use crate::models::delta::Snapshots;
-use crate::models::{HostWeights, Weights};
+use crate::models::{Bits, HostWeights, Weights};
 use crate::unlearn::Rate;
 use crate::words::{ForgetKind, Recipe};
 
@@ -29,7 +29,7 @@ impl Kept for Past {
 
 impl Past {
     /// That of a run before its first update; weights with a 1 in `free` will change.
-    pub fn of(request: &Request, free: Option<&[u8]>) -> Self {
+    pub fn of(request: &Request, free: Option<&Bits>) -> Self {
         // As the official code was before, weight decay moves frozen weights, too.
         let free = free.filter(|_| !request.asked().plan.knobs.on("drift"));
         Self { snapshots: Snapshots::of(free), log: Vec::new() }

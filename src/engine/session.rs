@@ -16,7 +16,7 @@ use crate::eval::{Evaluator, Shown};
 use crate::gpu::{Compute, DeviceInfo};
 use crate::job_context::{JobContext, Paces, Switches};
 use crate::models::{AnyModel, Model, Said, Shipped, checkpoint, registry};
-use crate::saliency::{Scores, Scoring, rank};
+use crate::saliency::{Early, Scores, Scoring, rank};
 use crate::unlearn::{Local, Plan, Scope};
 use crate::words::{Estimator, Fingerprint, Forgotten, Metrics, Recipe};
 use crate::{assets, data};
@@ -296,11 +296,12 @@ impl<'a> Work<'a> {
                 let Client { id, send } = self.on;
                 let mut tell = |scores: Scores| {
                     // A first guess in this order, or none: scores that are no numbers fail at the end.
-                    if let Some(guess) = scores.ordered(estimator).ok().filter(|_| early) {
+                    if let Ok(guess) = scores.ordered(estimator) {
                         send(Event::Early { id, ranking: Arc::new(guess) });
                     }
                 };
-                let scores = rank(base, &of, self.job, &mut tell).await?;
+                let tell = early.then_some(&mut tell as Early<'_>);
+                let scores = rank(base, &of, self.job, tell).await?;
                 let store = &mut self.session.store;
                 // Only the latest keeps its scores on the GPU, too.
                 store.all::<Scores>().for_each(|old| old.resident.release());
@@ -335,6 +336,7 @@ impl<'a> Work<'a> {
 
     /// Prepares a request and scores the weights for it.
     async fn rank_request(&mut self, recipe: &Recipe) -> Result<Arc<Scores>> {
+        self.afford(recipe, Ahead::Scores)?;
         let mut request = self.resolve(recipe).await?;
         self.foresee(&request, Ahead::Scores);
         self.introduce(&request).await?;

@@ -79,6 +79,11 @@ impl Store {
         self.entries.retain(|(_, key), _| !key.contains(name.trim_matches('"')));
     }
 
+    /// Forgets all values of a type.
+    pub fn let_go<T: Kept>(&mut self) {
+        self.entries.retain(|(kind, _), _| *kind != TypeId::of::<T>());
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.entries.clear();

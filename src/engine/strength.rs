@@ -66,7 +66,7 @@ impl Work<'_> {
                 // A mask that given weights are held against froze none of them.
                 // Of a run that goes on from another, what it froze had moved before.
                 let mask = mask.filter(|_| recipe.given.is_none() && recipe.branch.is_none());
-                let free = mask.map(|mask| &mask.bits[..]);
+                let free = mask.map(|mask| &mask.bits);
                 delta::encode(&original, run, free, protocol).map(made)
             }
             Export::Lora { rank, layout } => {
@@ -83,9 +83,8 @@ impl Work<'_> {
             Export::Weights { strength } => match delta::model_at(&original, run, strength)? {
                 AnyModel::Plain(model) => checkpoint::encode(&model, Precision::Full).map(made),
                 AnyModel::Latent(model) => {
-                    let unet = &model.unet;
-                    let tensors = Precision::Full.tensors(&unet.layout.params, &unet.values);
-                    checkpoint::write(&tensors, Some(("format", "pt".into()))).map(made)
+                    let text = Some(("format", "pt".into()));
+                    checkpoint::parameters(Precision::Full, &model.unet, text).map(made)
                 }
             },
         }

@@ -15,7 +15,7 @@ use crate::eval::verdict::verdict;
 use crate::job_context::JobContext;
 use crate::models::delta::Snapshots;
 use crate::models::weights::read;
-use crate::models::{HostWeights, WeightLayout, Weights};
+use crate::models::{Bits, HostWeights, WeightLayout, Weights};
 use crate::saliency::{Change, Mask, Scores};
 use crate::train::LrSchedule;
 use crate::train::trainer::number;
@@ -30,6 +30,7 @@ impl Work<'_> {
     /// # Errors
     /// What is wrong with it or happened on the way; cancelled.
     pub async fn unlearn(&mut self, recipe: &Recipe) -> Result<Run> {
+        self.afford(recipe, Ahead::Run)?;
         let mut request = self.resolve(recipe).await?;
         let own = own_mask(&mut request)?;
         let given = recipe.given.as_ref().map(|file| self.given(&request, file)).transpose()?;
@@ -44,6 +45,7 @@ impl Work<'_> {
         let request = &request;
         request.asked().plan.check_end()?;
         let (scores, mask) = self.mask(request, own).await?;
+        let scores = scores.map(|scores| self.session.lightened(scores));
         // Scores from an earlier job cost what they cost then.
         let mask_seconds =
             clock.elapsed().as_secs_f64().max(scores.as_ref().map_or(0.0, |s| s.seconds));
@@ -153,7 +155,7 @@ impl Work<'_> {
         let Ended { augment, weights: done, log, start, snapshots, .. } = ended;
         let Asked { recipe, plan, forget, .. } = request.asked();
         let original = request.original();
-        let weights = done.download().await?;
+        let (weights, done) = done.settled().await?;
         if recipe.given.is_none() {
             weights.check(original)?;
         }
@@ -292,7 +294,7 @@ impl Ended {
 async fn begin(
     request: &Request,
     start: Option<&HostWeights>,
-    free: Option<&[u8]>,
+    free: Option<&Bits>,
     device: &Device,
     job: &mut JobContext,
 ) -> Result<Unlearner> {
@@ -303,10 +305,10 @@ async fn begin(
 }
 
 /// A 1 for every weight that may change; `None` where all may.
-fn free<'a>(request: &Request, mask: Option<&'a Mask>) -> Option<Cow<'a, [u8]>> {
+fn free<'a>(request: &Request, mask: Option<&'a Mask>) -> Option<Cow<'a, Bits>> {
     let layout = &request.original().layout;
     let of = |only| Cow::Owned(layout.bits_of(only));
-    mask.map(|mask| Cow::Borrowed(&mask.bits[..])).or_else(|| request.only().map(of))
+    mask.map(|mask| Cow::Borrowed(&mask.bits)).or_else(|| request.only().map(of))
 }
 
 /// How a run trained; `augment` is how its pictures were varied, where they are pictures.

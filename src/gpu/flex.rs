@@ -129,7 +129,8 @@ fn flat(t: FlexTensor) -> FlexTensor {
     if t.as_slice::<f32>().is_some() { t } else { t.to_contiguous() }
 }
 
-fn values(t: &FlexTensor) -> &[f32] {
+/// The values of a contiguous tensor.
+pub fn values(t: &FlexTensor) -> &[f32] {
     t.as_slice::<f32>().expect("made contiguous before")
 }
 
@@ -152,6 +153,29 @@ pub fn on_cpu<const D: usize>(t: Tensor<D>) -> FlexTensor {
         DispatchTensorKind::Flex(BackendTensor::Float(t)) => flat(t),
         _ => unreachable!("asked for with `is_cpu` before"),
     }
+}
+
+/// Changes a vector of the CPU's in place; where others hold it, too, a copy of it.
+pub fn edit(vector: Tensor<1>, change: impl FnOnce(&mut [f32])) -> Tensor<1> {
+    let mut tensor = vector.without_autodiff().into_dispatch();
+    match &mut tensor.kind {
+        DispatchTensorKind::Flex(BackendTensor::Float(t)) => {
+            // A part of a longer vector becomes a vector of its own.
+            if t.bytes().len() != size_of::<f32>() * t.layout().num_elements() {
+                *t = t.to_contiguous();
+            }
+            change(t.storage_mut());
+        }
+        _ => unreachable!("asked for with `is_cpu` before"),
+    }
+    Tensor::from_dispatch(tensor)
+}
+
+/// Whether two vectors of the CPU's are one in memory, and so equal.
+pub fn are_one(a: &Tensor<1>, b: &Tensor<1>) -> bool {
+    let [a, b] = [a, b].map(|vector| on_cpu(vector.clone()));
+    let [start, other] = [&a, &b].map(values);
+    std::ptr::eq(start, other)
 }
 
 /// Convolution.

@@ -52,6 +52,27 @@ pub fn encode(model: &Model, precision: Precision) -> Result<Vec<u8>> {
     write(&tensors, Some((CARD, card)))
 }
 
+/// A weights file of a layout with at most one text; numbers in full are not copied before they are written.
+///
+/// # Errors
+/// It cannot be written.
+pub fn parameters(
+    precision: Precision,
+    weights: &HostWeights,
+    text: Option<(&str, String)>,
+) -> Result<Vec<u8>> {
+    let HostWeights { layout, values, .. } = weights;
+    // The file's order of bytes is this machine's.
+    if precision == Precision::Half || cfg!(target_endian = "big") {
+        return write(&precision.tensors(&layout.params, values), text);
+    }
+    let part = |e: &WeightEntry| {
+        let bytes = bytemuck::cast_slice::<f32, u8>(&values[e.range()]);
+        (e.name.clone(), e.shape.clone(), (Dtype::F32, bytes))
+    };
+    write(&layout.params.iter().map(part).collect::<Vec<_>>(), text)
+}
+
 /// A tensor to be written: name, shape, number format and bytes.
 pub type Owned = (String, Vec<usize>, (Dtype, Vec<u8>));
 
@@ -60,12 +81,15 @@ pub type Owned = (String, Vec<usize>, (Dtype, Vec<u8>));
 ///
 /// # Errors
 /// A tensor has not as many bytes as its shape needs.
-pub fn write(tensors: &[Owned], text: Option<(&str, String)>) -> Result<Vec<u8>> {
+pub fn write<B: AsRef<[u8]>>(
+    tensors: &[(String, Vec<usize>, (Dtype, B))],
+    text: Option<(&str, String)>,
+) -> Result<Vec<u8>> {
     let metadata = text.map(|(key, text)| HashMap::from([(key.to_string(), text)]));
     let views = tensors
         .iter()
         .map(|(name, shape, (dtype, bytes))| {
-            TensorView::new(*dtype, shape.clone(), bytes).map(|v| (name.as_str(), v))
+            TensorView::new(*dtype, shape.clone(), bytes.as_ref()).map(|v| (name.as_str(), v))
         })
         .collect::<std::result::Result<Vec<_>, _>>()
         .map_err(|e| Error::Request(e.to_string()))?;
@@ -188,5 +212,5 @@ pub fn fill(
     };
     let values = all(&layout.params, layout.n())?;
     let buffers = all(&layout.buffers, layout.n_buffers())?;
-    Ok(HostWeights { layout: layout.clone(), values, buffers })
+    Ok(HostWeights { layout: layout.clone(), values: values.into(), buffers })
 }

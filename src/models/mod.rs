@@ -1,6 +1,7 @@
 //! The networks, their weights, and how both are stored.
 
 mod attention;
+mod bits;
 mod blocks;
 mod card;
 pub mod checkpoint;
@@ -10,8 +11,10 @@ pub mod delta;
 mod embedding;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fetched;
+mod flat;
 mod graph;
 pub mod imagenet;
+mod in_file;
 pub mod latent;
 mod layers;
 mod levels;
@@ -26,12 +29,15 @@ mod vgg;
 pub mod weights;
 
 pub use attention::{Attention, AttentionNames};
+pub use bits::Bits;
 pub use blocks::{Attends, TransformerShape};
 pub use card::{Assumed, Card, Training, Unlearned, one_or_several};
 pub use checkpoint::{Owned, Precision};
 pub use classifier::Classifier;
 pub use embedding::{Mlp, Sinusoid};
+pub use flat::Flat;
 pub use graph::{Graph, GraphBlock, GraphEdge, GraphNode, NodeKind, Sketch, Way};
+pub use in_file::{InFile, Source};
 pub use layers::{Conv, GroupNorm, Groups, LayerNorm, Linear, Mode, Pass};
 pub use levels::{Beside, DIFFUSERS, OfLevel, Style, Trunk};
 pub use registry::{SHIPPED, Shipped, open_latent, shipped};

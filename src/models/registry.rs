@@ -215,10 +215,18 @@ pub fn open_latent(name: &str) -> Result<LatentModel> {
 /// # Errors
 /// As [`open_latent`], as far as that is known before the weights are read.
 pub fn latent_network(name: &str) -> Result<LatentNetwork> {
+    latent_network_within(name, crate::platform::free_memory())
+}
+
+/// The same where so much memory is free, or as much as is needed.
+///
+/// # Errors
+/// As [`latent_network`].
+pub fn latent_network_within(name: &str, room: Option<u64>) -> Result<LatentNetwork> {
     let (file, _) = Said::of(name)?;
     match shipped(file) {
         Some(shipped) => folder::network(&Assets(shipped), None),
-        None => folder::network(&*latent_files(file)?, crate::platform::free_memory()),
+        None => folder::network(&*latent_files(file)?, room),
     }
 }
 

@@ -25,6 +25,17 @@ impl std::fmt::Display for Format {
 }
 
 impl Format {
+    /// As safetensors calls it.
+    pub fn of(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::F16 => Self::F16,
+            Dtype::BF16 => Self::BF16,
+            Dtype::F32 => Self::F32,
+            Dtype::F64 => Self::F64,
+            _ => Self::Other,
+        }
+    }
+
     /// Adds numbers that follow one another.
     fn append(self, bytes: &[u8], flat: &mut Vec<f32>) {
         match self {
@@ -72,14 +83,7 @@ pub struct Stored<'a> {
 impl<'a> Stored<'a> {
     /// A tensor of a safetensors file.
     pub fn of(view: &TensorView<'a>) -> Self {
-        let format = match view.dtype() {
-            Dtype::F16 => Format::F16,
-            Dtype::BF16 => Format::BF16,
-            Dtype::F32 => Format::F32,
-            Dtype::F64 => Format::F64,
-            _ => Format::Other,
-        };
-        Self::plain(view.data(), format, view.shape().to_vec())
+        Self::plain(view.data(), Format::of(view.dtype()), view.shape().to_vec())
     }
 
     /// A tensor whose numbers follow one another.

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use super::{Bits, Flat};
 use crate::data::{Rng, normal};
 use crate::error::{Error, Result};
 use crate::gpu::flex;
@@ -65,9 +66,11 @@ impl WeightLayout {
     }
 
     /// A 1 for every weight of the parameters that `only` picks by name, a 0 for the others.
-    pub fn bits_of(&self, only: impl Fn(&str) -> bool) -> Vec<u8> {
-        let bits = |e: &WeightEntry| vec![u8::from(only(&e.name)); e.n()];
-        self.params.iter().flat_map(bits).collect()
+    pub fn bits_of(&self, only: impl Fn(&str) -> bool) -> Bits {
+        let mut bits = Bits::zeros(self.n());
+        let picked = self.params.iter().filter(|e| only(&e.name));
+        picked.flat_map(WeightEntry::range).for_each(|at| bits.set(at));
+        bits
     }
 
     /// Adds a parameter and returns its index.
@@ -122,7 +125,7 @@ impl WeightLayout {
             .zip(&self.buffer_inits)
             .flat_map(|(e, v)| std::iter::repeat_n(*v, e.n()))
             .collect();
-        HostWeights { layout: self.clone(), values, buffers }
+        HostWeights { layout: self.clone(), values: values.into(), buffers }
     }
 }
 
@@ -168,22 +171,21 @@ pub struct HostWeights {
     pub layout: Arc<WeightLayout>,
     /// The flat vector of all N parameters.
     #[serde(with = "crate::wire::numbers")]
-    pub values: Vec<f32>,
+    pub values: Flat,
     /// All buffers, one after another.
     #[serde(with = "crate::wire::numbers")]
     pub buffers: Vec<f32>,
 }
 
 impl HostWeights {
-    /// Copies the weights to a device.
+    /// The weights on a device: on the CPU the parameters' memory is this one until they change.
     pub fn upload(&self, device: &Device) -> Weights {
         let device = device.clone().without_autodiff();
-        let tensors = |entries: &[WeightEntry], flat: &[f32]| {
-            entries.iter().map(|e| vector(&flat[e.range()], &device)).collect()
-        };
+        let WeightLayout { params, buffers, .. } = &*self.layout;
+        let buffer = |e: &WeightEntry| vector(&self.buffers[e.range()], &device);
         Weights {
-            params: tensors(&self.layout.params, &self.values),
-            buffers: tensors(&self.layout.buffers, &self.buffers),
+            params: params.iter().map(|e| self.values.upload(e.range(), &device)).collect(),
+            buffers: buffers.iter().map(buffer).collect(),
             layout: self.layout.clone(),
         }
     }
@@ -287,15 +289,56 @@ impl Weights {
     pub async fn download(&self) -> Result<HostWeights> {
         Ok(HostWeights {
             layout: self.layout.clone(),
-            values: read_all(&self.params).await?,
+            values: read_all(&self.params).await?.into(),
             buffers: read_all(&self.buffers).await?,
         })
+    }
+
+    /// The weights in main memory, and where they are: on the CPU the one is the other's memory.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn settled(self) -> Result<(HostWeights, Self)> {
+        let device = self.device();
+        if !flex::is_cpu(&device) {
+            return Ok((self.download().await?, self));
+        }
+        let sizes: Vec<usize> = self.params.iter().map(|t| t.dims()[0]).collect();
+        let Self { layout, params, buffers } = self;
+        let values = Flat::from(drain(params).await?);
+        let mut end = 0;
+        let part = |n: &usize| {
+            end += n;
+            values.upload(end - n..end, &device)
+        };
+        let params = sizes.iter().map(part).collect();
+        let host = HostWeights {
+            layout: layout.clone(),
+            values: values.clone(),
+            buffers: read_all(&buffers).await?,
+        };
+        Ok((host, Self { layout, params, buffers }))
     }
 
     /// Where the weights live.
     pub fn device(&self) -> Device {
         self.params[0].device()
     }
+}
+
+/// Reads a list of vectors into one flat vector and lets go of each: on the CPU one of them is there twice at most.
+///
+/// # Errors
+/// The device failed.
+pub async fn drain(tensors: Vec<Tensor<1>>) -> Result<Vec<f32>> {
+    if tensors.first().is_none_or(|first| !flex::is_cpu(&first.device())) {
+        return read_all(&tensors).await;
+    }
+    let mut flat = Vec::with_capacity(tensors.iter().map(|t| t.dims()[0]).sum());
+    for tensor in tensors {
+        flat.extend(read(tensor).await?);
+    }
+    Ok(flat)
 }
 
 /// Reads a list of vectors into one flat vector.

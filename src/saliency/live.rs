@@ -219,8 +219,7 @@ mod tests {
                     let score = ranking.scores[at];
                     score > found.threshold || score == found.threshold && at < found.ties_end
                 };
-                let bits: Vec<u8> = (0..ranking.scores.len()).map(|at| free(at).into()).collect();
-                assert!(bits == exact.bits, "{density}");
+                assert!((0..ranking.scores.len()).map(free).eq(exact.bits.iter()), "{density}");
                 let kept = live.keep(exact.k);
                 assert_eq!(kept.layers.iter().sum::<usize>(), exact.k);
                 for (kept, layer) in kept.layers.iter().zip(exact.layers()) {

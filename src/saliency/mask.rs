@@ -4,15 +4,16 @@ use std::{path::Path, sync::Arc};
 
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
+use sha2::Digest;
 
 use super::Change;
 #[cfg(not(target_arch = "wasm32"))]
 use super::scores::count;
 use crate::error::{Error, Result};
-use crate::models::{HostWeights, WeightEntry, WeightLayout, checkpoint};
+use crate::models::{Bits, HostWeights, WeightEntry, WeightLayout, checkpoint};
 use crate::words::{ChangeWithin, Estimator, LayerReport, MaskReport};
 
-/// One byte for each of the N weights: 1 where it may change.
+/// A bit for each of the N weights: 1 where it may change.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Mask {
     pub layout: Arc<WeightLayout>,
@@ -22,8 +23,7 @@ pub struct Mask {
     pub k: usize,
     /// Smallest selected score.
     pub threshold: f32,
-    #[serde(with = "crate::wire::numbers")]
-    pub bits: Vec<u8>,
+    pub bits: Bits,
 }
 
 impl Mask {
@@ -35,21 +35,26 @@ impl Mask {
             .map(|e| LayerReport {
                 name: e.name.clone(),
                 shape: e.shape.clone(),
-                kept: self.bits[e.range()].iter().map(|b| *b as usize).sum(),
+                kept: self.bits.slice(e.range()).ones(),
                 n: e.n(),
             })
             .collect()
     }
 
-    /// SHA-256 of the bytes.
+    /// SHA-256 of the bits as bytes 0 and 1.
     pub fn hash(&self) -> String {
-        crate::words::sha256(&self.bits)
+        const PART: usize = 1 << 20;
+        let mut sha = sha2::Sha256::new();
+        for from in (0..self.bits.len()).step_by(PART) {
+            sha.update(self.bits.slice(from..self.bits.len().min(from + PART)).bytes());
+        }
+        crate::words::hex(&sha.finalize())
     }
 
     /// How many weights outside the mask differ in any bit. Anything but 0 is a bug.
     pub fn frozen_changed(&self, original: &HostWeights, now: &HostWeights) -> usize {
         let pairs = original.pairs(now);
-        pairs.zip(&self.bits).filter(|((a, b), m)| **m == 0 && a.to_bits() != b.to_bits()).count()
+        pairs.zip(self.bits.iter()).filter(|((a, b), m)| !m && a.to_bits() != b.to_bits()).count()
     }
 
     /// How much of a change of which nobody says what was free lies within the mask.
@@ -60,8 +65,8 @@ impl Mask {
         change: &Change,
     ) -> ChangeWithin {
         let (mut changed, mut squares) = ([0usize; 2], [0f64; 2]);
-        for ((a, b), bit) in original.pairs(now).zip(&self.bits) {
-            let part = usize::from(*bit == 1);
+        for ((a, b), bit) in original.pairs(now).zip(self.bits.iter()) {
+            let part = usize::from(bit);
             changed[part] += usize::from(a.to_bits() != b.to_bits());
             squares[part] += (f64::from(b) - f64::from(a)).powi(2);
         }
@@ -73,9 +78,9 @@ impl Mask {
 
     /// Intersection over union with another mask of the same network.
     pub fn overlap(&self, other: &Self) -> f64 {
-        let pairs = || self.bits.iter().zip(&other.bits);
-        let both = pairs().filter(|(a, b)| **a & **b == 1).count();
-        let any = pairs().filter(|(a, b)| **a | **b == 1).count();
+        let pairs = || self.bits.words().iter().zip(other.bits.words());
+        let both: u64 = pairs().map(|(a, b)| u64::from((a & b).count_ones())).sum();
+        let any: u64 = pairs().map(|(a, b)| u64::from((a | b).count_ones())).sum();
         if any == 0 { 1.0 } else { both as f64 / any as f64 }
     }
 
@@ -104,7 +109,10 @@ impl Mask {
             .layout
             .params
             .iter()
-            .map(|e| (e.name.clone(), e.shape.clone(), (Dtype::U8, self.bits[e.range()].to_vec())))
+            .map(|e| {
+                let bytes = self.bits.slice(e.range()).bytes();
+                (e.name.clone(), e.shape.clone(), (Dtype::U8, bytes))
+            })
             .collect();
         checkpoint::write(&tensors, None)
     }
@@ -123,7 +131,8 @@ impl Mask {
         } else {
             Self::decode_bits(&bytes, layout, &path)?
         };
-        let (k, n) = (bits.iter().filter(|bit| **bit == 1).count(), bits.len());
+        let bits = Bits::of(&bits);
+        let (k, n) = (bits.ones(), bits.len());
         // The share that makes the control as large, whichever way it rounds.
         let mut density = (0..3).map(|i| (k as f64 + 0.1 * f64::from(i)) / n as f64);
         let density = density.find(|d| count(*d, n).is_ok_and(|c| c == k));

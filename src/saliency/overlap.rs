@@ -192,7 +192,7 @@ mod tests {
         let [one, two] = [mask(1), mask(2)];
         let free = |mask: &Mask| {
             let bits = mask.bits.clone();
-            move |at: usize| bits[at] == 1
+            move |at: usize| bits.get(at)
         };
         let common = Common::of_layers(&layout, [&free(&one), &free(&two)]);
         assert_eq!(common.len(), 3);

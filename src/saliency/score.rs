@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::gpu::kernels::{Kernels, Slice};
 use crate::gpu::{Pace, buffers};
 use crate::job_context::JobContext;
+use crate::models::weights::drain;
 use crate::models::{HostWeights, Mode, WeightLayout, Weights, read_all};
 use crate::subject::{ScoreSettings, Subject};
 use crate::train::optimizer::plus;
@@ -36,10 +37,13 @@ pub struct Scoring<'a> {
     pub seed: u64,
 }
 
+/// Who is shown a first guess.
+pub type Early<'a> = &'a mut dyn FnMut(Scores);
+
 /// Scores every weight. An order of another estimator's scores ([`Estimator::base`]) is made of
 /// those, by [`Scores::ordered`].
 ///
-/// `early` is shown what the first 1, 2, 4, ... batches say where scores are sums over batches,
+/// Who waits for it is shown `early` what the first 1, 2, 4, ... batches say where scores are sums over batches,
 /// long before the whole is known.
 ///
 /// # Errors
@@ -48,7 +52,7 @@ pub async fn rank(
     estimator: Estimator,
     of: &Scoring<'_>,
     job: &mut JobContext,
-    early: &mut dyn FnMut(Scores),
+    early: Option<Early<'_>>,
 ) -> Result<Scores> {
     let &Scoring { subject, original, weights, forget, items, retain, seed } = of;
     let layout = original.layout.clone();
@@ -58,7 +62,7 @@ pub async fn rank(
         Estimator::Fisher | Estimator::FisherRatio => {
             let started = Instant::now();
             let diagonal = fisher::diagonal(subject, weights, items, seed, job).await?;
-            let mut scores = read_all(&diagonal).await?;
+            let mut scores = drain(diagonal).await?;
             if estimator == Estimator::FisherRatio {
                 let kept = fisher::diagonal(subject, weights, retain, seed, job).await?;
                 scores = fisher::ratio(&scores, &read_all(&kept).await?);
@@ -79,12 +83,12 @@ async fn sum_of_gradients(
     estimator: Estimator,
     of: &Scoring<'_>,
     job: &mut JobContext,
-    early: &mut dyn FnMut(Scores),
+    mut early: Option<Early<'_>>,
 ) -> Result<Scores> {
     let &Scoring { subject, original, weights, forget, items, seed, .. } = of;
     let started = Instant::now();
     let layout = &original.layout;
-    let ranking = async |sum: &Sum, n_forget: usize| -> Result<Scores> {
+    let ranking = async |sum: Sum, n_forget: usize| -> Result<Scores> {
         let ranking = sum.ranking(layout.clone(), estimator, forget).await?;
         Ok(Scores { n_forget, seconds: started.elapsed().as_secs_f64(), ..ranking })
     };
@@ -95,8 +99,8 @@ async fn sum_of_gradients(
     let batches = items.len().div_ceil(each);
     job.phase("Scoring weights", items.len());
     for (i, batch) in items.chunks(each).enumerate() {
-        if i.is_power_of_two() {
-            early(ranking(&sum, i * each).await?);
+        if let Some(early) = early.as_mut().filter(|_| i.is_power_of_two()) {
+            early(ranking(sum.clone(), i * each).await?);
         }
         let mut rng = rng::seeded(seed, &format!("{stream} {i}"));
         let mut gradient = Vec::new();
@@ -118,10 +122,11 @@ async fn sum_of_gradients(
         }
         sum.add(gradient, i + 1 == batches)?;
     }
-    ranking(&sum, items.len()).await
+    ranking(sum, items.len()).await
 }
 
 /// The running sum of gradients.
+#[derive(Clone)]
 pub enum Sum {
     Tensors(Vec<Tensor<1>>),
     /// One vector on the GPU, summed by our own kernel; whether it is scores already.
@@ -155,21 +160,21 @@ impl Sum {
         Ok(())
     }
 
-    /// The ranking by the absolute values. After the last gradient it stays on the GPU, too.
+    /// The ranking by the absolute values; on the CPU one parameter's sum after another becomes scores. After the last gradient it stays on the GPU, too.
     ///
     /// # Errors
     /// The device failed.
     pub async fn ranking(
-        &self,
+        self,
         layout: Arc<WeightLayout>,
         estimator: Estimator,
         forget: &str,
     ) -> Result<Scores> {
         let (mut scores, resident) = match self {
-            Self::Tensors(sum) => (read_all(sum).await?, None),
+            Self::Tensors(sum) => (drain(sum).await?, None),
             Self::Buffer(kernels, sum, scores) => {
-                let bits = kernels.read(sum).await?;
-                let resident = scores.then(|| (kernels.clone(), sum.clone()));
+                let bits = kernels.read(&sum).await?;
+                let resident = scores.then_some((kernels, sum));
                 (bits.into_iter().map(f32::from_bits).collect(), resident)
             }
         };

@@ -11,7 +11,7 @@ use super::top_k;
 use crate::data::rng;
 use crate::error::{Error, Result};
 use crate::gpu::kernels::{Kernels, Slice};
-use crate::models::{HostWeights, WeightLayout};
+use crate::models::{Bits, HostWeights, WeightEntry, WeightLayout};
 use crate::words::Estimator;
 
 /// Non-negative scores of all N weights, larger is more salient.
@@ -82,6 +82,22 @@ impl Scores {
         Ok(Self { layout, estimator, forget, n_forget: 0, scores, seconds: 0.0, live, resident })
     }
 
+    /// The same without the scores themselves, of which only the histograms stay.
+    pub fn without_scores(&self) -> Self {
+        let Self { layout, estimator, forget, n_forget, seconds, live, .. } = self;
+        self.resident.release();
+        Self {
+            layout: layout.clone(),
+            estimator: *estimator,
+            forget: forget.clone(),
+            n_forget: *n_forget,
+            scores: Vec::new(),
+            seconds: *seconds,
+            live: live.clone(),
+            resident: Resident::default(),
+        }
+    }
+
     /// The control: a random order, selected by the same code.
     pub fn random(layout: Arc<WeightLayout>, forget: &str, seed: u64) -> Self {
         let mut rng = rng::seeded(seed, "random mask");
@@ -114,7 +130,7 @@ impl Scores {
         let k = self.k(density)?;
         let selection = kernels.top_k(&scores, k).await?;
         let words = kernels.read(&selection.mask).await?;
-        let bits = (0..self.scores.len()).map(|i| (words[i / 32] >> (i % 32) & 1) as u8).collect();
+        let bits = Bits::from_words(words, self.scores.len());
         Ok(self.made(density, k, selection.threshold, bits))
     }
 
@@ -127,10 +143,9 @@ impl Scores {
         let scores: Vec<f32> = params().flat_map(|e| &self.scores[e.range()]).copied().collect();
         let k = count(density, scores.len())?;
         let cut = top_k(&scores, k)?;
-        let (mut bits, mut kept) = (vec![0; self.scores.len()], cut.mark(&scores).into_iter());
-        for entry in params() {
-            bits[entry.range()].iter_mut().zip(&mut kept).for_each(|(bit, kept)| *bit = kept);
-        }
+        let (mut bits, kept) = (Bits::zeros(self.scores.len()), cut.mark(&scores));
+        let places = params().flat_map(WeightEntry::range).zip(kept.iter());
+        places.filter(|(_, kept)| *kept).for_each(|(at, _)| bits.set(at));
         let density = k as f64 / bits.len() as f64;
         Ok(self.made(density, k, cut.threshold(), bits))
     }
@@ -143,7 +158,7 @@ impl Scores {
         count(density, self.scores.len())
     }
 
-    fn made(&self, density: f64, k: usize, threshold: f32, bits: Vec<u8>) -> Mask {
+    fn made(&self, density: f64, k: usize, threshold: f32, bits: Bits) -> Mask {
         let (layout, estimator) = (self.layout.clone(), self.estimator);
         Mask { layout, estimator, density, k, threshold, bits }
     }

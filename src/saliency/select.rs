@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::gpu::cpu::par;
+use crate::models::Bits;
 
 /// The bits of 2^127, from which those of a score are taken to reverse an order.
 pub const MIRROR: u32 = 254 << 23;
@@ -34,25 +35,32 @@ impl Cut {
 
     /// The mask of the scores: 1 for each selected value and 0 for the others; ties are taken by
     /// position.
-    pub fn mark(self, scores: &[f32]) -> Vec<u8> {
+    pub fn mark(self, scores: &[f32]) -> Bits {
+        /// Scores of a part, whose bits are whole words.
         const PART: usize = 1 << 16;
-        let mut marks = vec![0; scores.len()];
-        let parts = scores.chunks(PART).zip(marks.chunks_mut(PART));
-        let tied = par::map(parts.collect(), |(scores, marks)| {
-            for (score, mark) in scores.iter().zip(marks) {
-                *mark = u8::from(score.to_bits() > self.bits);
-            }
+        let tied = par::map(scores.chunks(PART).collect(), |scores| {
             scores.iter().filter(|s| s.to_bits() == self.bits).count()
         });
-        let mut ties = self.ties;
-        let parts = scores.chunks(PART).zip(marks.chunks_mut(PART));
-        for ((scores, marks), tied) in parts.zip(tied) {
-            let taken = tied.min(ties);
-            ties -= taken;
-            let equal = scores.iter().zip(marks).filter(|(s, _)| s.to_bits() == self.bits);
-            equal.take(taken).for_each(|(_, mark)| *mark = 1);
-        }
-        marks
+        // Of the scores equal to the threshold, each part takes as many as are left for it.
+        let mut left = self.ties;
+        let share = |tied: usize| {
+            let taken = tied.min(left);
+            left -= taken;
+            taken
+        };
+        let taken: Vec<usize> = tied.into_iter().map(share).collect();
+        let mut words = vec![0u32; scores.len().div_ceil(32)];
+        let parts = scores.chunks(PART).zip(words.chunks_mut(PART / 32)).zip(taken);
+        par::each(parts.collect(), |((scores, words), mut ties)| {
+            for (scores, word) in scores.chunks(32).zip(words) {
+                for (i, score) in scores.iter().enumerate() {
+                    let tied = score.to_bits() == self.bits && ties > 0;
+                    ties -= usize::from(tied);
+                    *word |= u32::from(tied || score.to_bits() > self.bits) << i;
+                }
+            }
+        });
+        Bits::from_words(words, scores.len())
     }
 }
 
@@ -110,7 +118,7 @@ mod tests {
     use super::*;
 
     fn selected(scores: &[f32], k: usize) -> Vec<u8> {
-        top_k(scores, k).unwrap().mark(scores)
+        top_k(scores, k).unwrap().mark(scores).bytes()
     }
 
     #[test]

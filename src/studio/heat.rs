@@ -101,8 +101,8 @@ impl HeatMap {
 /// Draws the open layer: its saliency, or its change in a finished run.
 pub fn heat_ui(heat: &mut HeatMap, saliency: &Saliency, run: Option<&Arc<Run>>, ui: &mut Ui) {
     let Some(layer) = heat.layer.filter(|l| *l < saliency.layers.len()) else { return };
-    let run_frees = |run: &Run, at| run.mask.as_ref().is_none_or(|mask| mask.bits[at] == 1);
-    let source = match run.filter(|_| heat.change) {
+    let run_frees = |run: &Run, at| run.mask.as_ref().is_none_or(|mask| mask.bits.get(at));
+    let source = match run.filter(|run| heat.change && !run.change.values.is_empty()) {
         Some(run) => Source {
             name: "|change|",
             values: &run.change.values,

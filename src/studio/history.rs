@@ -104,7 +104,7 @@ impl Kept {
     fn bytes(&self) -> usize {
         let of = |run: &Arc<Run>| {
             let snapshots = run.snapshots.bytes();
-            let mask = run.mask.as_ref().map_or(0, |m| m.bits.len());
+            let mask = run.mask.as_ref().map_or(0, |m| m.bits.len() / 8);
             4 * (run.model.weights().values.len() + run.change.values.len()) + mask + snapshots
         };
         self.attempts.iter().flatten().filter_map(|a| a.run.as_ref()).map(of).sum()

@@ -1,13 +1,19 @@
 //! SGD with momentum and Adam, with exact freezing under a mask.
 
-use burn::tensor::{Bool, Tensor};
+mod freeze;
+mod packed;
+
+pub use freeze::WeightFreeze;
+
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use self::freeze::Free;
+use self::packed::{Packed, Step};
 use crate::error::Result;
 use crate::gpu::kernels::{Kernels, Slice, Update, Updated};
 use crate::gpu::{buffers, spread};
-use crate::models::{WeightLayout, Weights};
-use crate::train::losses::flags;
+use crate::models::Weights;
 
 /// An update rule and its constants.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -26,68 +32,6 @@ impl Rule {
     pub const ADAM: Self = Self::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
 }
 
-/// Which weights may change, and what the others are.
-///
-/// Freezing is by selection, not by multiplication: a frozen weight is the original's very bits,
-/// whatever momentum and weight decay do (SalUn eq. 4). What else moves weights
-/// between two updates is followed by [`Optimizer::hold`]: the kernels keep the bits they find.
-#[derive(Debug, Clone)]
-pub struct WeightFreeze {
-    /// True where a weight may change, per parameter.
-    free: Vec<Tensor<1, Bool>>,
-    original: Vec<Tensor<1>>,
-    /// As the official code was before 28 February 2026: the mask is on gradients only, and weight
-    /// decay and momentum move frozen weights.
-    drift: bool,
-    /// The same mask on a GPU, a bit a weight.
-    resident: Option<(Kernels, Slice)>,
-}
-
-impl WeightFreeze {
-    /// `bits` holds a 1 for every weight of `layout` that may change; a run starts from `start`.
-    /// Where a parameter has grown, its new values are free.
-    pub fn new(
-        bits: &[u8],
-        layout: &WeightLayout,
-        original: &Weights,
-        start: &Weights,
-        drift: bool,
-    ) -> Self {
-        let device = original.device();
-        let (mut free, mut held, mut all) = (Vec::new(), Vec::new(), Vec::new());
-        let params = layout.params.iter().zip(original.params.iter().zip(&start.params));
-        for (entry, (original, start)) in params {
-            let (had, has) = (original.dims()[0], start.dims()[0]);
-            let mut bits = bits[entry.range()].to_vec();
-            let mut original = original.clone();
-            if has > had {
-                bits.resize(has, 1);
-                original = Tensor::cat(vec![original, start.clone().narrow(0, had, has - had)], 0);
-            }
-            free.push(flags(&bits, &device));
-            held.push(original);
-            all.extend(bits);
-        }
-        let resident = Kernels::of(&device).filter(|_| !drift).map(|kernels| {
-            let word = |bits: &[u8]| bits.iter().rev().fold(0, |word, b| word << 1 | u32::from(*b));
-            let mask = kernels.upload(&all.chunks(32).map(word).collect::<Vec<_>>());
-            (kernels, mask)
-        });
-        Self { free, original: held, drift, resident }
-    }
-
-    /// Gives the frozen weights the original's bits. Rows that a parameter has lost since are left
-    /// out.
-    pub fn restore(&self, weights: &mut Weights) {
-        let held = self.free.iter().zip(&self.original);
-        for (theta, (free, original)) in weights.params.iter_mut().zip(held) {
-            let n = theta.dims()[0];
-            let (free, original) = (free.clone().narrow(0, 0, n), original.clone().narrow(0, 0, n));
-            *theta = original.mask_where(free, theta.clone());
-        }
-    }
-}
-
 /// An update rule with its state.
 #[derive(Debug)]
 pub struct Optimizer {
@@ -97,6 +41,8 @@ pub struct Optimizer {
     pub first: Vec<Tensor<1>>,
     /// Second moment of Adam.
     pub second: Vec<Tensor<1>>,
+    /// Instead of both where a mask is on the CPU: of free weights alone.
+    packed: Vec<Packed>,
     /// Instead of both where a mask is on a GPU: SGD's velocity, or both moments of Adam.
     moments: Vec<Vec<Slice>>,
     pub steps: usize,
@@ -105,7 +51,8 @@ pub struct Optimizer {
 impl Optimizer {
     /// A fresh optimiser; with `freeze` only free weights ever change.
     pub fn new(rule: Rule, freeze: Option<WeightFreeze>) -> Self {
-        Self { rule, freeze, first: vec![], second: vec![], moments: vec![], steps: 0 }
+        let (first, second, packed, moments) = (vec![], vec![], vec![], vec![]);
+        Self { rule, freeze, first, second, packed, moments, steps: 0 }
     }
 
     /// One update of every parameter. Gradients are in parameter order.
@@ -119,9 +66,16 @@ impl Optimizer {
         lr: f64,
     ) -> Result<()> {
         self.steps += 1;
-        let resident = self.freeze.as_ref().and_then(|freeze| freeze.resident.clone());
-        if let Some((kernels, mask)) = resident {
-            return self.by_kernel(&kernels, &mask, weights, gradients, lr as f32);
+        match self.freeze.as_ref().map(|freeze| &freeze.free) {
+            Some(Free::Bits(_)) => {
+                self.of_free(weights, gradients, lr);
+                return Ok(());
+            }
+            Some(Free::Resident { kernels, mask, .. }) => {
+                let (kernels, mask) = (kernels.clone(), mask.clone());
+                return self.by_kernel(&kernels, &mask, weights, gradients, lr as f32);
+            }
+            Some(Free::Drift(_)) | None => {}
         }
         if self.first.is_empty() {
             self.first = gradients.iter().map(|g| g.zeros_like()).collect();
@@ -129,18 +83,37 @@ impl Optimizer {
                 self.second = self.first.clone();
             }
         }
-        let tasks = gradients.into_iter().enumerate().collect();
-        let one = |(i, gradient)| self.update(i, weights.params[i].clone(), gradient, lr);
+        let device = weights.device();
+        // Nobody else holds them meanwhile, so that what is done to them is done in place.
+        let [thetas, first, second] =
+            [&mut weights.params, &mut self.first, &mut self.second].map(std::mem::take);
+        let second = second.into_iter().map(Some).chain(std::iter::repeat(None));
+        let tasks = thetas.into_iter().zip(gradients).zip(first.into_iter().zip(second));
+        let one = |(i, ((theta, gradient), moments))| self.update(i, theta, gradient, moments, lr);
         // On the CPU every core takes parameters: each operation is too small to be shared.
-        let updated = spread(&weights.device(), tasks, one);
-        for (i, [theta, first, second]) in updated.into_iter().enumerate() {
-            weights.params[i] = theta;
-            self.first[i] = first;
-            if let Some(moment) = self.second.get_mut(i) {
-                *moment = second;
-            }
+        for (theta, (first, second)) in spread(&device, tasks.enumerate().collect(), one) {
+            weights.params.push(theta);
+            self.first.push(first);
+            self.second.extend(second);
         }
         Ok(())
+    }
+
+    /// One update of the free weights on the CPU, each parameter in place.
+    fn of_free(&mut self, weights: &mut Weights, gradients: Vec<Tensor<1>>, lr: f64) {
+        let Some(Free::Bits(free)) = self.freeze.as_ref().map(|freeze| &freeze.free) else {
+            return;
+        };
+        if self.packed.is_empty() {
+            self.packed = free.iter().map(|free| Packed::new(self.rule, free)).collect();
+        }
+        let step = Step { rule: self.rule, lr, number: self.steps as i32 };
+        let device = weights.device();
+        let all = std::mem::take(&mut weights.params).into_iter().zip(gradients);
+        let tasks = all.zip(free.iter().zip(&mut self.packed)).collect();
+        weights.params = spread(&device, tasks, |((theta, gradient), (free, packed))| {
+            packed.update(theta, gradient, free, step)
+        });
     }
 
     /// One update by our own kernels: one pass over each parameter, mask and all.
@@ -167,61 +140,83 @@ impl Optimizer {
                 |theta: &Tensor<1>| (0..moments).map(|_| kernels.zeros(theta.dims()[0])).collect();
             self.moments = weights.params.iter().map(zeros).collect();
         }
-        let (slices, after) = buffers::with_results(&weights.params, &gradients)?;
-        let mut start = 0;
-        let tensors: Vec<Updated> = slices
-            .iter()
-            .zip(&self.moments)
-            .map(|(tensors, moments)| {
-                let at = start;
-                start += tensors[0].n;
-                Updated { tensors, moments, mask: (mask, at) }
-            })
-            .collect();
-        kernels.update(update, &tensors);
-        weights.params = after;
+        // The results are fresh vectors, those of a group at a time.
+        let (mut start, mut done) = (0, 0);
+        while done < weights.params.len() {
+            let params = &weights.params[done..];
+            let group = done..done + first_few(params);
+            let (slices, after) =
+                buffers::with_results(&weights.params[group.clone()], &gradients[group.clone()])?;
+            let each = slices.iter().zip(&self.moments[group.clone()]);
+            let tensors: Vec<Updated> = each
+                .map(|(tensors, moments)| {
+                    let at = start;
+                    start += tensors[0].n;
+                    Updated { tensors, moments, mask: (mask, at) }
+                })
+                .collect();
+            kernels.update(update, &tensors);
+            weights.params[group.clone()].clone_from_slice(&after);
+            done = group.end;
+        }
         Ok(())
     }
 
     /// Gives the frozen weights the original's bits again, whatever was done since the last step.
     pub fn hold(&self, weights: &mut Weights) {
-        if let Some(freeze) = self.freeze.as_ref().filter(|freeze| !freeze.drift) {
+        if let Some(freeze) = self.freeze.as_ref().filter(|freeze| !freeze.drifts()) {
             freeze.restore(weights);
         }
     }
 
-    /// The weights and both moments of parameter `i` after an update.
-    fn update(&self, i: usize, theta: Tensor<1>, g: Tensor<1>, lr: f64) -> [Tensor<1>; 3] {
-        let Some(freeze) = &self.freeze else { return self.rule(i, theta, g, lr) };
-        let frozen = freeze.free[i].clone().bool_not();
-        let g = g.mask_fill(frozen.clone(), 0.0);
-        let [theta, first, second] = self.rule(i, theta, g, lr);
-        if freeze.drift {
-            return [theta, first, second];
-        }
-        let theta = theta.mask_where(frozen.clone(), freeze.original[i].clone());
-        [theta, first.mask_fill(frozen, 0.0), second]
-    }
-
-    fn rule(&self, i: usize, theta: Tensor<1>, g: Tensor<1>, lr: f64) -> [Tensor<1>; 3] {
-        let first = self.first[i].clone();
+    /// The weights and the moments of parameter `i` after an update.
+    fn update(
+        &self,
+        i: usize,
+        theta: Tensor<1>,
+        g: Tensor<1>,
+        moments: Moments,
+        lr: f64,
+    ) -> (Tensor<1>, Moments) {
+        let g = match self.freeze.as_ref().map(|freeze| &freeze.free) {
+            Some(Free::Drift(free)) => g.mask_fill(free[i].clone().bool_not(), 0.0),
+            _ => g,
+        };
+        let (first, second) = moments;
         match self.rule {
             Rule::Sgd { momentum, weight_decay } => {
                 let g = g + theta.clone() * weight_decay;
                 let first = first * momentum + g;
-                [theta - first.clone() * lr, first.clone(), first]
+                (theta - first.clone() * lr, (first, None))
             }
             Rule::Adam { beta1, beta2, eps } => {
                 let t = self.steps as i32;
                 let first = first * beta1 + g.clone() * (1.0 - beta1);
-                let second = self.second[i].clone() * beta2 + g.square() * (1.0 - beta2);
+                let second = second.unwrap_or_else(|| g.zeros_like());
+                let second = second * beta2 + g.square() * (1.0 - beta2);
                 let root = (second.clone() / (1.0 - beta2.powi(t))).sqrt() + eps;
                 let theta = theta - first.clone() / root * (lr / (1.0 - beta1.powi(t)));
-                [theta, first, second]
+                (theta, (first, Some(second)))
             }
         }
     }
 }
+
+/// How many of the first parameters are updated together: as many as [`TOGETHER`] holds, and one at least.
+fn first_few(params: &[Tensor<1>]) -> usize {
+    let mut n = 0;
+    let fits = |theta: &&Tensor<1>| {
+        n += theta.dims()[0];
+        n <= TOGETHER
+    };
+    params.iter().take_while(fits).count().max(1)
+}
+
+/// Weights that a GPU updates at once: all of most networks.
+pub(super) const TOGETHER: usize = 1 << 26;
+
+/// Velocity of SGD or first moment of Adam, and Adam's second moment.
+type Moments = (Tensor<1>, Option<Tensor<1>>);
 
 /// The sum of two sets of gradients; nothing plus something is that.
 pub fn plus(sum: Vec<Tensor<1>>, more: Vec<Tensor<1>>) -> Vec<Tensor<1>> {

@@ -7,7 +7,7 @@ use crate::gpu::{flex, spread};
 use crate::models::{Mode, Pass, Weights};
 
 /// Pictures of a part on the CPU. A constant, so that a sum is the same on any number of cores.
-const SHARD: usize = 16;
+pub const SHARD: usize = 16;
 
 /// Pictures of a part: few enough on the CPU that every core has one, all of them elsewhere.
 pub fn size(weights: &Weights, whole: usize) -> usize {

@@ -6,6 +6,7 @@ mod given;
 mod hooks;
 mod knob;
 mod method;
+pub mod need;
 mod plan;
 mod recipe;
 pub mod registry;

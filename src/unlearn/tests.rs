@@ -8,9 +8,9 @@ use super::{METHODS, Plan, Scope, Unlearner, registry};
 use crate::data::corpus;
 use crate::data::corpus::{Corpus, Target};
 use crate::job_context::JobContext;
-use crate::models::HostWeights;
 use crate::models::latent::{LatentModel, LatentNetwork, PerLevel, is_cross_attention};
 use crate::models::weights::read;
+use crate::models::{Bits, HostWeights};
 use crate::saliency::{Scoring, rank};
 use crate::sampling::{LatentWeights, contexts};
 use crate::subject::{Items, Learner, Noising, Prompts, Subject};
@@ -74,7 +74,7 @@ impl Scene {
     }
 
     /// A run of three updates of a method, to its end.
-    async fn run(&self, method: &str, free: Option<&[u8]>) -> HostWeights {
+    async fn run(&self, method: &str, free: Option<&Bits>) -> HostWeights {
         let mut run = self.begin(method, free).await;
         while !run.finished() {
             let loss = run.step(&mut JobContext::silent()).await.unwrap().whole;
@@ -84,7 +84,7 @@ impl Scene {
         run.weights().download().await.unwrap()
     }
 
-    async fn begin(&self, method: &str, free: Option<&[u8]>) -> Unlearner {
+    async fn begin(&self, method: &str, free: Option<&Bits>) -> Unlearner {
         let (batch, lr) = (Some(4), Some(1e-2));
         let recipe = Recipe { method: method.into(), ..Recipe::new("m", "emoji", "prompt:a cat") };
         let trains = registry::find(method).unwrap().trains(Task::TextToImage);
@@ -114,7 +114,7 @@ fn every_mask_has_its_scores_and_weights_outside_keep_every_bit() {
                 seed: 1,
             };
             let mut job = JobContext::silent();
-            let mut scores = async || rank(estimator, &of, &mut job, &mut |_| {}).await.unwrap();
+            let mut scores = async || rank(estimator, &of, &mut job, None).await.unwrap();
             let (first, second) = (scores().await, scores().await);
             assert_eq!(first.scores, second.scores, "{estimator:?}");
             assert!(first.scores.iter().any(|s| *s > 0.0), "{estimator:?}");

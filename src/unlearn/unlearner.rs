@@ -10,7 +10,7 @@ use super::{BatchPick, Losses, Order, Plan, Update};
 use crate::data::rng;
 use crate::error::Result;
 use crate::job_context::JobContext;
-use crate::models::{Mode, Pass, Weights};
+use crate::models::{Bits, Mode, Pass, Weights};
 use crate::subject::{Diffuser, Noisy, Pictured, Settings, Subject, Under};
 use crate::train::losses::Augment;
 use crate::train::optimizer::plus;
@@ -61,7 +61,7 @@ impl Unlearner {
         subject: Subject,
         original: Weights,
         plan: Plan,
-        free: Option<&[u8]>,
+        free: Option<&Bits>,
         job: &mut JobContext,
     ) -> Result<Self> {
         let start = original.clone();
@@ -78,7 +78,7 @@ impl Unlearner {
         subject: Subject,
         original: Weights,
         plan: Plan,
-        free: Option<&[u8]>,
+        free: Option<&Bits>,
         job: &mut JobContext,
     ) -> Result<Self> {
         let mut weights = start.clone();

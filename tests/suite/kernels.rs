@@ -11,7 +11,7 @@ use salun_studio::gpu::kernels::{Keep, Kernels, Slice};
 use salun_studio::gpu::{DeviceChoice, buffers, device};
 use salun_studio::job_context::JobContext;
 use salun_studio::models::weights::vector;
-use salun_studio::models::{HostWeights, Init, WeightLayout, Weights, read_all};
+use salun_studio::models::{Bits, HostWeights, Init, WeightLayout, Weights, read_all};
 use salun_studio::train::{Optimizer, Rule, WeightFreeze};
 use salun_studio::unlearn::salun_soft::shrunk;
 
@@ -137,6 +137,7 @@ fn masked_run(start: &HostWeights, rule: Rule, device: &Device) -> [Vec<f32>; 2]
     let last = weights.params.pop().unwrap();
     weights.params.push(Tensor::cat(vec![last, vector(&[0.5; 10], device)], 0));
     let bits: Vec<u8> = (0..start.layout.n()).map(|i| u8::from(i % 3 > 0)).collect();
+    let bits = Bits::of(&bits);
     let freeze = WeightFreeze::new(&bits, &start.layout, &original, &weights, false);
     let before = weights.params.clone();
     let mut optimizer = Optimizer::new(rule, Some(freeze));

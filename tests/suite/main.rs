@@ -19,6 +19,7 @@ mod known;
 mod latent;
 mod limits;
 mod main_job;
+mod memory;
 mod messages;
 mod methods;
 mod mia;

@@ -78,7 +78,7 @@ impl Setting {
         };
         let recipe = recipe.fitting(self.task());
         let plan = self.plan(&recipe).unwrap();
-        let free = masked.then_some(&*self.mask.bits);
+        let free = masked.then_some(&self.mask.bits);
         let mut job = JobContext::silent();
         let (data, device) = (self.data.clone(), Device::flex());
         let subject = Subject::of_classes(&self.model, data, plan.redirect.clone(), &device);

@@ -22,7 +22,7 @@ fn an_old_run_folder_opens_and_measures_as_it_did() {
     let report = saved.report;
     let mask = Mask::given(dir.join("mask.safetensors").to_str().unwrap(), &model.weights.layout);
     let found = report.mask.unwrap();
-    assert_eq!(mask.unwrap().bits.iter().filter(|bit| **bit == 1).count(), found.k);
+    assert_eq!(mask.unwrap().bits.ones(), found.k);
 
     let job = Job::Evaluate { model, recipe: saved.recipe };
     let Outcome::Measured(now) = Client::new(DeviceChoice::Cpu).run(job) else { panic!() };

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use crate::common::{Fixture, close, wait};
 use salun_studio::models::weights::read;
 use salun_studio::models::{
-    Architecture, HostWeights, Mode, Network, Pass, ResnetConfig, SwinConfig, UnetConfig,
+    Architecture, Bits, HostWeights, Mode, Network, Pass, ResnetConfig, SwinConfig, UnetConfig,
     VggConfig, WeightLayout, Weights, read_all, swin,
 };
 use salun_studio::saliency::Scores;
@@ -201,7 +201,7 @@ fn the_mask_and_masked_sgd_agree_and_frozen_bits_stay() {
     let scores: Vec<f32> = wait(read_all(&gradients)).iter().map(|g| g.abs()).collect();
     let ranking = Scores::new(tiny.layout.clone(), Estimator::AbsSumGrad, "class:0", scores);
     let mask = ranking.mask(0.5).unwrap();
-    assert_eq!(mask.bits.iter().map(|b| *b as usize).sum::<usize>(), tiny.layout.n() / 2);
+    assert_eq!(mask.bits.ones(), tiny.layout.n() / 2);
     let theirs: Vec<u8> = tiny
         .layout
         .params
@@ -209,10 +209,11 @@ fn the_mask_and_masked_sgd_agree_and_frozen_bits_stay() {
         .flat_map(|e| tiny.fixture.values(&format!("mask/{}", e.name)))
         .map(|v| *v as u8)
         .collect();
-    let differing = mask.bits.iter().zip(&theirs).filter(|(a, b)| a != b).count();
+    let differing = mask.bits.bytes().iter().zip(&theirs).filter(|(a, b)| a != b).count();
     assert!(differing <= tiny.layout.n() / 1000, "{differing} bits differ");
 
-    let freeze = WeightFreeze::new(&theirs, &tiny.layout, &tiny.weights, &tiny.weights, false);
+    let bits = Bits::of(&theirs);
+    let freeze = WeightFreeze::new(&bits, &tiny.layout, &tiny.weights, &tiny.weights, false);
     let after = descend(&tiny, Some(freeze));
     tiny.fixture.all_close(&tiny.layout, "masked_sgd", &after, 1e-3);
     let changed = tiny.host.values.iter().zip(&after).zip(&theirs);

@@ -113,10 +113,9 @@ fn pin(client: &mut Client, recipe: Recipe) -> Pin {
     let weights = run.model.weights();
     let (a, b) = (&run.report.before, &run.report.after);
     Pin {
-        mask: run
-            .mask
-            .as_ref()
-            .map(|mask| Sha256::digest(&mask.bits).iter().map(|b| format!("{b:02x}")).collect()),
+        mask: run.mask.as_ref().map(|mask| {
+            Sha256::digest(mask.bits.bytes()).iter().map(|b| format!("{b:02x}")).collect()
+        }),
         weights: weights.hash(),
         // As many digits as a JSON number keeps exactly.
         figures: [a.UA, a.RA, a.TA, b.UA, b.RA, b.TA].map(|v| (v * 1e4).round() / 1e4),

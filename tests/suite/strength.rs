@@ -13,7 +13,7 @@ use salun_studio::gpu::DeviceChoice;
 use salun_studio::job_context::JobContext;
 use salun_studio::models::latent::{OnDisk, folder};
 use salun_studio::models::{
-    AnyModel, HostWeights, Model, Precision, checkpoint, delta, latent, registry,
+    AnyModel, Bits, HostWeights, Model, Precision, checkpoint, delta, latent, registry,
 };
 use salun_studio::saliency::Mask;
 use salun_studio::words::{Budget, LoraLayout, Recipe};
@@ -76,7 +76,7 @@ fn written() -> (AnyModel, AnyModel, Vec<u8>) {
     let model = classifier(4);
     let (run, free) = changed(&model);
     let [model, run] = [model, run].map(|model| AnyModel::Plain(Arc::new(model)));
-    let bytes = delta::encode(&model, &run, Some(&free), "protocol").unwrap();
+    let bytes = delta::encode(&model, &run, Some(&Bits::of(&free)), "protocol").unwrap();
     (model, run, bytes)
 }
 
@@ -103,7 +103,7 @@ fn a_change_lists_exactly_the_free_weights_and_gives_the_run_back() {
     assert!(all.n < change.n && same(all.run.weights(), run.weights()));
     // A run that moved what its mask froze did not start from here.
     let none = vec![0; model.weights().values.len()];
-    let error = delta::encode(&model, &run, Some(&none), "").unwrap_err().to_string();
+    let error = delta::encode(&model, &run, Some(&Bits::of(&none)), "").unwrap_err().to_string();
     assert!(error.contains("did not start from these weights"), "{error}");
 }
 

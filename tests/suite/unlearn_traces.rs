@@ -13,7 +13,7 @@ use crate::common::{Fixture, classifier, close, pictures, wait};
 use salun_studio::data::{Dataset, ForgetSet, Pictures, rng};
 use salun_studio::eval::{Evaluator, Shown};
 use salun_studio::job_context::JobContext;
-use salun_studio::models::{Model, Weights, checkpoint};
+use salun_studio::models::{Bits, Model, Weights, checkpoint};
 use salun_studio::saliency::{Mask, Scores};
 use salun_studio::subject::Subject;
 use salun_studio::train::losses::Augment;
@@ -128,7 +128,7 @@ impl Setting {
             density: 0.5,
             k,
             threshold: 0.0,
-            bits,
+            bits: Bits::of(&bits),
         };
         Self { set: forget_set(&data), model, data: Arc::new(data), inputs, mask }
     }
@@ -151,7 +151,7 @@ fn losses_and_accuracies_agree_with_pytorch() {
     for run in RUNS {
         let (name, plan) = (run.name, plan(&run, &setting.data, &setting.set));
         let mask = (name == "salun").then_some(&setting.mask);
-        let free = mask.map(|mask| &*mask.bits);
+        let free = mask.map(|mask| &mask.bits);
         let (data, mut job) = (setting.data.clone(), JobContext::silent());
         let subject = Subject::of_classes(&setting.model, data, plan.redirect.clone(), &device);
         let original = setting.model.weights.upload(&device);
@@ -284,7 +284,7 @@ fn write_the_draws() {
     // A mask of half of the weights by magnitude: the comparison is of the training under it.
     let mask = Scores::magnitude(weights, &set.spec).mask(0.5).unwrap();
     for e in &weights.layout.params {
-        out.push(bytes(format!("mask/{}", e.name), &mask.bits[e.range()]));
+        out.push(bytes(format!("mask/{}", e.name), &mask.bits.slice(e.range()).bytes()));
     }
     for (part, some) in [("train", &data.train), ("test", &data.test)] {
         out.push(bytes(format!("{part}/pixels"), &some.pixels));

@@ -103,7 +103,7 @@ async fn selected(kernels: &Kernels) -> Result<Vec<Off>> {
         let (mut seen, mut right) = (Vec::new(), Vec::new());
         for k in [0, 1, n / 10, n / 2, n.saturating_sub(1), n] {
             let cut = select::top_k(&scores, k)?;
-            right.extend(cut.mark(&scores).into_iter().map(u32::from));
+            right.extend(cut.mark(&scores).iter().map(u32::from));
             right.extend([cut.threshold().to_bits(); 2]);
             let selection = kernels.top_k(&on_device, k).await?;
             let words = kernels.read(&selection.mask).await?;

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::gpu::{Padding, ops};
 use crate::job_context::JobContext;
 use crate::models::weights::{read, vector};
-use crate::models::{Init, Mode, Pass, Unet, UnetConfig, WeightLayout, read_all};
+use crate::models::{Bits, Init, Mode, Pass, Unet, UnetConfig, WeightLayout, read_all};
 use crate::train::{Optimizer, Rule, WeightFreeze, clip_norm, cross_entropy, mse};
 
 /// How far a result may be, in units of its largest value.
@@ -266,6 +266,7 @@ async fn updated(rule: Rule, masked: bool, device: &Device) -> Result<Vec<f32>> 
     let mut weights = start.upload(device);
     let freeze = masked.then(|| {
         let bits: Vec<u8> = (0..start.layout.n()).map(|i| u8::from(i % 3 > 0)).collect();
+        let bits = Bits::of(&bits);
         WeightFreeze::new(&bits, &start.layout, &weights, &weights, false)
     });
     let mut optimizer = Optimizer::new(rule, freeze);
@@ -275,5 +276,5 @@ async fn updated(rule: Rule, masked: bool, device: &Device) -> Result<Vec<f32>> 
     for _ in 0..2 {
         optimizer.step(&mut weights, gradients.clone(), 0.01)?;
     }
-    Ok(weights.download().await?.values)
+    Ok(weights.download().await?.values.into())
 }

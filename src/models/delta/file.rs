@@ -11,7 +11,7 @@ use crate::error::{Error, Result, ensure};
 use crate::models::latent::{LatentCard, LatentModel};
 use crate::models::tensors::finite;
 use crate::models::{
-    AnyModel, Card, HostWeights, Model, Owned, Precision, WeightEntry, checkpoint,
+    AnyModel, Bits, Card, HostWeights, Model, Owned, Precision, WeightEntry, checkpoint,
 };
 use crate::words::Format;
 
@@ -60,7 +60,7 @@ pub struct Change {
 pub fn encode(
     original: &AnyModel,
     run: &AnyModel,
-    free: Option<&[u8]>,
+    free: Option<&Bits>,
     protocol: &str,
 ) -> Result<Vec<u8>> {
     let (before, after) = (original.weights(), run.weights());
@@ -70,7 +70,7 @@ pub fn encode(
     if let Some(free) = free {
         let other = "the mask is of another network than the run";
         ensure(free.len() == before.values.len(), || Error::Request(other.into()))?;
-        let frozen = (0..free.len()).filter(|&i| free[i] == 0 && moved(i)).count();
+        let frozen = free.gaps().filter(|&i| moved(i)).count();
         ensure(frozen == 0, || {
             Error::Request(format!(
                 "the run did not start from these weights: {frozen} that its mask froze are others; name \
@@ -78,7 +78,7 @@ pub fn encode(
             ))
         })?;
     }
-    let listed = |i: usize| free.map_or_else(|| moved(i), |free| free[i] == 1);
+    let listed = |i: usize| free.map_or_else(|| moved(i), |free| free.get(i));
     let mut tensors = Vec::new();
     for entry in &before.layout.params {
         tensors.extend(part(entry, &after.values, listed)?);
@@ -211,7 +211,7 @@ fn changed(file: &SafeTensors, before: &HostWeights, path: &Path) -> Result<(Hos
         }
         let values = file.tensor(&format!("{}{VALUES}", entry.name));
         let values = values.map_err(|_| bad(name, "its values are missing"))?;
-        let flat = if buffer { &mut weights.buffers } else { &mut weights.values };
+        let flat: &mut [f32] = if buffer { &mut weights.buffers } else { &mut weights.values };
         n += put(&view, &values, &mut flat[entry.range()]).map_err(|why| bad(name, &why))?;
     }
     Ok((weights, n))

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alike;
 use crate::error::{Error, Result, ensure};
-use crate::models::{HostWeights, checkpoint};
+use crate::models::{Bits, HostWeights, checkpoint};
 use crate::words::Format;
 
 /// Bytes that a run's snapshots take at the most, packed.
@@ -61,9 +61,12 @@ struct About {
 
 impl Snapshots {
     /// No snapshot yet of a run in which weights with a 1 in `free` change, or all.
-    pub fn of(free: Option<&[u8]>) -> Self {
-        let byte = |bits: &[u8]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | (bit & 1));
-        let free = free.map_or_else(Vec::new, |bits| bits.chunks(8).map(byte).collect());
+    pub fn of(free: Option<&Bits>) -> Self {
+        let bytes = |bits: &Bits| {
+            let all = bits.words().iter().flat_map(|word| word.to_le_bytes());
+            all.take(bits.len().div_ceil(8)).collect()
+        };
+        let free: Vec<u8> = free.map_or_else(Vec::new, bytes);
         Self { free: free.into(), all: Vec::new() }
     }
 
@@ -257,7 +260,8 @@ mod tests {
         let original = weights(1_003);
         let free: Vec<u8> = (0..1_003).map(|i| u8::from(i % 3 != 0)).collect();
         let all = vec![1; 1_003];
-        for (given, free) in [(Some(&free[..]), &free), (None, &all)] {
+        let bits = Bits::of(&free);
+        for (given, free) in [(Some(&bits), &free), (None, &all)] {
             let mut kept = Snapshots::of(given);
             let steps: Vec<HostWeights> = (0..5).map(|s| moved(&original, free, s)).collect();
             for (step, weights) in steps.iter().enumerate() {

@@ -37,7 +37,7 @@ pub fn blend(original: &HostWeights, run: &HostWeights, strength: f64) -> Result
     let finite = values.iter().chain(&buffers).all(|v| v.is_finite());
     let wide = || Error::Diverged(format!("at strength {strength} a weight is no finite number"));
     ensure(finite, wide)?;
-    Ok(HostWeights { layout: original.layout.clone(), values, buffers })
+    Ok(HostWeights { layout: original.layout.clone(), values: values.into(), buffers })
 }
 
 /// A model at a strength between an original and what a run made of it; at 0 and 1 those themselves.

@@ -2,6 +2,7 @@
 //! in shards, full or half precision, names unchanged.
 
 use std::{
+    io::Cursor,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,7 +15,7 @@ use super::tokenizer;
 use super::{AutoencoderConfig, LatentModel, LatentNetwork, TextConfig, UnetConfig, parts, single};
 use crate::diffusion::SchedulerConfig;
 use crate::error::{Error, Result, ensure};
-use crate::models::{Precision, checkpoint};
+use crate::models::{Precision, Source, checkpoint};
 use crate::words::{SINGLE, gib};
 
 /// The files of a folder: natively a folder on disk, or the program's own assets.
@@ -24,6 +25,13 @@ pub trait Files {
     /// # Errors
     /// It is there and cannot be read.
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>>;
+    /// A file to be read in parts; `None` where there is no such file.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    fn open(&self, name: &str) -> Result<Option<Box<dyn Source + '_>>> {
+        Ok(self.read(name)?.map(|bytes| Box::new(Cursor::new(bytes)) as Box<dyn Source>))
+    }
     /// The folder, for messages.
     fn path(&self) -> PathBuf;
     /// The name of the file that holds all three networks, where the model is such a file.
@@ -94,8 +102,8 @@ pub fn network(files: &dyn Files, room: Option<u64>) -> Result<LatentNetwork> {
 /// # Errors
 /// It does.
 pub(super) fn fitting(network: &LatentNetwork, room: Option<u64>, path: &Path) -> Result<()> {
-    // In main memory and on the device, and a picture while it is drawn.
-    let need = 8 * network.layouts.iter().map(|l| l.n() as u64).sum::<u64>() + network.drawing();
+    // In main memory, which the CPU computes with, and a picture while it is drawn.
+    let need = 4 * network.layouts.iter().map(|l| l.n() as u64).sum::<u64>() + network.drawing();
     let room = room.unwrap_or(MOST);
     let large = || {
         let [need, room] = [need, room].map(gib);
@@ -278,8 +286,7 @@ pub fn write(model: &LatentModel, precision: Precision) -> Result<Vec<(String, V
         files.push(("card.json".into(), text_of(&card)));
     }
     for ((folder, stem), part) in WEIGHTS.iter().zip(model.parts()) {
-        let tensors = precision.tensors(&part.layout.params, &part.values);
-        let file = checkpoint::write(&tensors, Some(("format", "pt".into())))?;
+        let file = checkpoint::parameters(precision, part, Some(("format", "pt".into())))?;
         files.push((format!("{folder}/{stem}.safetensors"), file));
     }
     Ok(files)
@@ -356,6 +363,12 @@ impl Files for OnDisk {
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let path = self.0.join(name);
         if path.exists() { crate::disk::read(&path).map(Some) } else { Ok(None) }
+    }
+
+    fn open(&self, name: &str) -> Result<Option<Box<dyn Source + '_>>> {
+        let path = self.0.join(name);
+        let open = || Ok(Box::new(crate::disk::open(&path)?) as Box<dyn Source>);
+        path.exists().then(open).transpose()
     }
 
     fn path(&self) -> PathBuf {

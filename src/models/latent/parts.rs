@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Files;
 use super::folder::{json, needed};
 use crate::error::{Error, Result};
-use crate::models::{HostWeights, Tensors, WeightLayout};
+use crate::models::{HostWeights, InFile, Stored, Tensors, WeightLayout};
 
 /// What a tensor is called that older files hold and no network reads, of text and of pictures.
 const IGNORED: &str = "embeddings.position_ids";
@@ -35,10 +35,8 @@ pub fn weights(files: &dyn Files, stem: &str, layout: &Arc<WeightLayout>) -> Res
     for (stem, end) in stems {
         for variant in ["", ".fp16", ".bf16", ".non_ema"] {
             let name = format!("{stem}{variant}.{end}");
-            if let Some(bytes) = files.read(&name)? {
-                let path = files.path().join(&name);
-                filler.take(&bytes, &path)?;
-                return filler.finish(&path);
+            if filler.read(files, &name)? {
+                return filler.finish(&files.path().join(&name));
             }
             for index in [
                 format!("{stem}.{end}.index{variant}.json"),
@@ -66,8 +64,8 @@ fn shards(files: &dyn Files, name: &str, index: &Value, mut filler: Filler) -> R
             return Err(Error::file(&path, format!("'{shard}' is not a file beside it")));
         }
         let shard = format!("{folder}{shard}");
-        let bytes = needed(files, &shard, files.read(&shard)?)?;
-        filler.take(&bytes, &files.path().join(&shard))?;
+        let read = filler.read(files, &shard)?;
+        needed(files, &shard, read.then_some(()))?;
     }
     filler.finish(&path)
 }
@@ -81,9 +79,9 @@ pub fn lay_over(unet: &mut HostWeights, file: &str) -> Result<()> {
     let path = crate::disk::expanded(file);
     let bytes = crate::disk::read(&path)?;
     let layout = unet.layout.clone();
-    let mut filler = Filler::new(&layout, std::mem::take(&mut unet.values));
+    let mut filler = Filler::new(&layout, std::mem::take(&mut unet.values).into());
     let outcome = filler.take(&bytes, &path);
-    unet.values = filler.values;
+    unet.values = filler.values.into();
     if outcome.is_ok() && filler.missing.len() == layout.params.len() {
         return Err(Error::file(path, "holds no tensor of a U-Net"));
     }
@@ -103,38 +101,51 @@ impl<'a> Filler<'a> {
         Self { layout, values, missing }
     }
 
+    /// Takes every tensor of a file by name, a safetensors file's one at a time; whether there is such a file.
+    fn read(&mut self, files: &dyn Files, name: &str) -> Result<bool> {
+        let path = files.path().join(name);
+        let Some(source) = files.open(name)? else { return Ok(false) };
+        match InFile::open(source, &path)? {
+            Some(mut file) => file.each(|_| true, |name, tensor| self.put(name, tensor, &path))?,
+            None => self.take(&needed(files, name, files.read(name)?)?, &path)?,
+        }
+        Ok(true)
+    }
+
     /// Takes every tensor of a file.
     fn take(&mut self, bytes: &[u8], path: &Path) -> Result<()> {
         let (tensors, _) = Tensors::read(bytes, path)?;
-        for (name, tensor) in &tensors.0 {
-            let own = name.strip_prefix("text_model.").or(name.strip_prefix("vision_model."));
-            if own.unwrap_or(name) == IGNORED {
-                continue;
-            }
-            let bad = |reason: String| Error::Tensor {
-                path: path.into(),
-                tensor: name.chars().take(120).collect(),
-                reason,
-            };
-            // As scripts save a U-Net alone.
-            let own = name.strip_prefix("unet.").or(name.strip_prefix("module.")).unwrap_or(name);
-            let known = [own.to_string(), format!("text_model.{name}")]
-                .into_iter()
-                .chain(RENAMED.iter().map(|(new, old)| name.replace(old, new)))
-                .find_map(|n| self.layout.find(&n));
-            let index = known.ok_or_else(|| bad("the network has no such tensor".into()))?;
-            let entry = &self.layout.params[index];
-            // The older autoencoder's attention is stored as 1 x 1 convolutions.
-            let flat = match &tensor.shape[..] {
-                [a, b, 1, 1] if entry.shape.len() == 2 => Some(vec![*a, *b]),
-                _ => None,
-            };
-            let floats = tensor
-                .of_shape(flat.as_ref().unwrap_or(&tensor.shape), &entry.shape)
-                .map_err(bad)?;
-            self.values[entry.range()].copy_from_slice(&floats);
-            self.missing.remove(&entry.name);
+        tensors.0.iter().try_for_each(|(name, tensor)| self.put(name, tensor, path))
+    }
+
+    /// Takes a tensor.
+    fn put(&mut self, name: &str, tensor: &Stored, path: &Path) -> Result<()> {
+        let own = name.strip_prefix("text_model.").or(name.strip_prefix("vision_model."));
+        if own.unwrap_or(name) == IGNORED {
+            return Ok(());
         }
+        let bad = |reason: String| Error::Tensor {
+            path: path.into(),
+            tensor: name.chars().take(120).collect(),
+            reason,
+        };
+        // As scripts save a U-Net alone.
+        let own = name.strip_prefix("unet.").or(name.strip_prefix("module.")).unwrap_or(name);
+        let known = [own.to_string(), format!("text_model.{name}")]
+            .into_iter()
+            .chain(RENAMED.iter().map(|(new, old)| name.replace(old, new)))
+            .find_map(|n| self.layout.find(&n));
+        let index = known.ok_or_else(|| bad("the network has no such tensor".into()))?;
+        let entry = &self.layout.params[index];
+        // The older autoencoder's attention is stored as 1 x 1 convolutions.
+        let flat = match &tensor.shape[..] {
+            [a, b, 1, 1] if entry.shape.len() == 2 => Some(vec![*a, *b]),
+            _ => None,
+        };
+        let floats =
+            tensor.of_shape(flat.as_ref().unwrap_or(&tensor.shape), &entry.shape).map_err(bad)?;
+        self.values[entry.range()].copy_from_slice(&floats);
+        self.missing.remove(&entry.name);
         Ok(())
     }
 
@@ -146,6 +157,7 @@ impl<'a> Filler<'a> {
                 reason: "is missing".into(),
             });
         }
-        Ok(HostWeights { layout: self.layout.clone(), values: self.values, buffers: Vec::new() })
+        let values = self.values.into();
+        Ok(HostWeights { layout: self.layout.clone(), values, buffers: Vec::new() })
     }
 }

@@ -291,8 +291,9 @@ impl State {
         session.pane = kept.pane;
         session.history.shown = Some(number);
         match session.run(Arm::Method).and_then(|run| run.ranking.clone()) {
-            Some(ranking) => self.ranked(ranking, true),
-            None => self.rescore(),
+            Some(ranking) if !ranking.scores.is_empty() => self.ranked(ranking, true),
+            // They were too large to be kept.
+            _ => self.rescore(),
         }
     }
 

@@ -105,7 +105,7 @@ impl LatentRun {
         let stage = from.map_or(first, |from| from.stage.unwrap_or(Stage::Autoencoder));
         if let Some(from) = from.filter(|_| stage != Stage::Autoencoder) {
             for (name, part) in done(&mut model, stage) {
-                part.values = from.vector(name, part.values.len())?.to_vec();
+                part.values = from.vector(name, part.values.len())?.to_vec().into();
             }
             scale(&mut model, from.vector("scaling", 1)?[0] as f64);
         }
@@ -169,7 +169,7 @@ async fn begin(
     let scaling = model.network.vae.config.scaling_factor as f32;
     let parts = done(model, stage).into_iter();
     let mut made: Vectors =
-        parts.map(|(name, part)| (name.to_string(), part.values.clone())).collect();
+        parts.map(|(name, part)| (name.to_string(), part.values.to_vec())).collect();
     if stage != Stage::Autoencoder {
         made.push(("scaling".to_string(), vec![scaling]));
     }

@@ -462,7 +462,7 @@ pub fn trace(request: &TraceRequest) -> Trace {
 
 /// Every free weight moved equally far.
 pub fn moved(mask: &Mask) -> Change {
-    let values = mask.bits.iter().map(|b| f32::from(*b) * 1e-3).collect();
+    let values = mask.bits.iter().map(|b| f32::from(u8::from(b)) * 1e-3).collect();
     let layers = mask.layers().iter().map(|l| l.kept as f32 / l.n as f32 * 1e-3).collect();
     Change { values, layers }
 }

@@ -13,6 +13,7 @@ use super::names::{TEXT, UNET, VAE};
 use super::setting::sidecar;
 use crate::disk;
 use crate::error::Result;
+use crate::models::Source;
 
 /// Bytes of a list of names at most.
 const NAMES: u64 = 100 << 20;
@@ -89,6 +90,11 @@ impl Files for SingleFile {
             true => disk::read_at_most(&path, MOST).map(Some),
             false => disk::read(&path).map(Some),
         }
+    }
+
+    fn open(&self, name: &str) -> Result<Option<Box<dyn Source + '_>>> {
+        let path = self.place(name).filter(|path| path.exists());
+        path.map(|path| Ok(Box::new(disk::open(&path)?) as Box<dyn Source>)).transpose()
     }
 
     fn path(&self) -> PathBuf {

@@ -7,12 +7,12 @@ mod setting;
 mod shapes;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     path::Path,
     sync::Arc,
 };
 
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
 
 use self::names::{Names, TEXT, TextNames, UNET, VAE};
 use self::setting::{SAID, Said};
@@ -22,7 +22,7 @@ use super::{AutoencoderConfig, Files, LatentModel, LatentNetwork, TextConfig, Un
 use crate::error::{Error, Result, ensure};
 use crate::models::tensors::About;
 use crate::models::torch::foreign;
-use crate::models::{Format, Owned, Precision, Stored, Tensors, checkpoint};
+use crate::models::{Format, HostWeights, InFile, Owned, Precision, Stored, Tensors, checkpoint};
 use crate::words::SINGLE;
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -51,25 +51,86 @@ pub(super) fn names_of(model: &LatentModel) -> Names {
 /// An opened file.
 struct Opened<'a> {
     network: Arc<LatentNetwork>,
-    /// The tensors of the text encoder, the U-Net and the autoencoder under diffusers' names.
+    /// The file's tensors.
+    tensors: Tensors<'a>,
+    /// Those of the text encoder, the U-Net and the autoencoder under diffusers' names.
     parts: [Tensors<'a>; 3],
-    single: Single,
+    /// Of each of the file's tensors, which those are made of it: a network, and a parameter of it.
+    used: Used,
+    names: Names,
     said: Said,
 }
 
-/// Reads the single file of this name. `room` is the memory that is free, where that is known.
+type Used = BTreeMap<String, Vec<(usize, usize)>>;
+
+/// What the schedule of a file's own noise is called, whose numbers are looked at before any other.
+const NOISE: &str = "alphas_cumprod";
+
+/// Reads the single file of this name, a safetensors file's networks a tensor at a time. `room` is the memory that
+/// is free, where that is known.
 ///
 /// # Errors
 /// It is of another family of models, damaged, or lacks its tokenizer; it needs more memory than there is.
 pub fn read(files: &dyn Files, name: &str, room: Option<u64>) -> Result<LatentModel> {
     let path = files.path().join(name);
-    let bytes = needed(files, name, files.read(name)?)?;
-    let Opened { network, parts, single, said } = open(files, name, &bytes, room)?;
-    let part = |i: usize| checkpoint::fill(&network.layouts[i], &parts[i], bytes.len(), &path);
-    let [text, unet, vae] = [part(0)?, part(1)?, part(2)?];
-    let single = Some(Arc::new(single));
-    let (card, network) = (said.card, network.clone());
-    Ok(LatentModel { text, unet, vae, card, single, network, pictures: None })
+    let source = needed(files, name, files.open(name)?)?;
+    let Some(mut file) = InFile::open(source, &path)? else {
+        let bytes = needed(files, name, files.read(name)?)?;
+        let opened = open(files, name, Tensors::read(&bytes, &path)?, bytes.len(), room)?;
+        let part = |i: usize| {
+            checkpoint::fill(&opened.network.layouts[i], &opened.parts[i], bytes.len(), &path)
+        };
+        let parts = [part(0)?, part(1)?, part(2)?];
+        let Opened { tensors, used, .. } = &opened;
+        let others = others(bytes.len(), &HashMap::new(), tensors, used, &path)?;
+        return Ok(opened.model(parts, others));
+    };
+    let noise = file.bytes(|name| name == NOISE)?;
+    let about = About { metadata: file.metadata(), ..About::default() };
+    let opened = open(files, name, (file.listed(&noise), about), 0, room)?;
+    let parts = filled(&mut file, &opened, &path)?;
+    let rest = |name: &str| !opened.used.contains_key(name) && !name.starts_with(AVERAGES);
+    let rest = file.bytes(rest)?;
+    let others = others(file.size(), &file.formats(), &file.listed(&rest), &opened.used, &path)?;
+    Ok(opened.model(parts, others))
+}
+
+impl Opened<'_> {
+    /// The model with its weights, and with what no network reads.
+    fn model(self, [text, unet, vae]: [HostWeights; 3], others: Vec<Owned>) -> LatentModel {
+        let Self { network, names, said, .. } = self;
+        let single = Some(Arc::new(Single { names, others }));
+        LatentModel { text, unet, vae, card: said.card, single, network, pictures: None }
+    }
+}
+
+/// The weights of the three networks, out of a file whose numbers are still in it.
+fn filled(file: &mut InFile, opened: &Opened, path: &Path) -> Result<[HostWeights; 3]> {
+    let Opened { network, parts, used, .. } = opened;
+    let mut all = network.layouts.each_ref().map(|layout| vec![0.0; layout.n()]);
+    let put = |name: &str, whole: &Stored| -> Result<()> {
+        for &(part, index) in &used[name] {
+            let entry = &network.layouts[part].params[index];
+            let view = parts[part].get(&entry.name).cloned().unwrap_or_else(|| whole.clone());
+            let view = Stored { data: whole.data, ..view };
+            let values = view.of_shape(&view.shape, &entry.shape);
+            let values = values.map_err(|reason| Error::Tensor {
+                path: path.into(),
+                tensor: name.chars().take(80).collect(),
+                reason,
+            })?;
+            all[part][entry.range()].copy_from_slice(&values);
+        }
+        Ok(())
+    };
+    file.each(|name| used.contains_key(name), put)?;
+    let [text, unet, vae] = all;
+    let weights = |values: Vec<f32>, i: usize| HostWeights {
+        layout: network.layouts[i].clone(),
+        values: values.into(),
+        buffers: Vec::new(),
+    };
+    Ok([weights(text, 0), weights(unet, 1), weights(vae, 2)])
 }
 
 /// The networks of the single file of this name.
@@ -77,19 +138,31 @@ pub fn read(files: &dyn Files, name: &str, room: Option<u64>) -> Result<LatentMo
 /// # Errors
 /// As [`read`], as far as that is known without its numbers.
 pub fn network(files: &dyn Files, name: &str, room: Option<u64>) -> Result<LatentNetwork> {
-    let bytes = needed(files, name, files.read(name)?)?;
-    let opened = open(files, name, &bytes, room)?;
-    Ok(Arc::unwrap_or_clone(opened.network))
+    let path = files.path().join(name);
+    let source = needed(files, name, files.open(name)?)?;
+    let network = match InFile::open(source, &path)? {
+        None => {
+            let bytes = needed(files, name, files.read(name)?)?;
+            open(files, name, Tensors::read(&bytes, &path)?, bytes.len(), room)?.network
+        }
+        Some(mut file) => {
+            let noise = file.bytes(|name| name == NOISE)?;
+            let about = About { metadata: file.metadata(), ..About::default() };
+            open(files, name, (file.listed(&noise), about), 0, room)?.network
+        }
+    };
+    Ok(Arc::unwrap_or_clone(network))
 }
 
+/// Finds out what a file's tensors are, of which so many bytes are in memory.
 fn open<'a>(
     files: &dyn Files,
     file: &str,
-    bytes: &'a [u8],
+    (tensors, about): (Tensors<'a>, About),
+    held: usize,
     room: Option<u64>,
 ) -> Result<Opened<'a>> {
     let path = files.path().join(file);
-    let (tensors, about) = Tensors::read(bytes, &path)?;
     let bad = |reason: String| Error::file(&path, reason);
     refused(&tensors).map_err(bad)?;
     let shapes = Shapes(&tensors);
@@ -129,11 +202,10 @@ fn open<'a>(
     let filler = (names == TextNames::OpenClip).then_some(0);
     let parts = Parts { text, unet, vae, scheduler: said.scheduler, filler };
     let network = Arc::new(LatentNetwork { notes, ..joined(files, [file, file], parts)? });
-    // The file is in memory by now.
-    fitting(&network, room.map(|room| room.saturating_sub(bytes.len() as u64)), &path)?;
+    // What of the file is in memory by now was free before.
+    fitting(&network, room.map(|room| room.saturating_sub(held as u64)), &path)?;
     let (parts, used) = divided(&tensors, &network, &names_of, &path)?;
-    let others = others(bytes, &tensors, &used, &path)?;
-    Ok(Opened { network, parts, single: Single { names: names_of, others }, said })
+    Ok(Opened { network, tensors, parts, used, names: names_of, said })
 }
 
 /// Refuses a checkpoint that is not a whole one of Stable Diffusion 1.x or 2.x.
@@ -155,8 +227,7 @@ fn refused(tensors: &Tensors) -> std::result::Result<(), String> {
 
 /// A line where the file's own noise schedule is another than Stable Diffusion's.
 fn noise(tensors: &Tensors, said: &Said) -> Option<String> {
-    let own =
-        tensors.get("alphas_cumprod").filter(|t| t.shape.len() == 1 && t.shape[0] <= 10_000)?;
+    let own = tensors.get(NOISE).filter(|t| t.shape.len() == 1 && t.shape[0] <= 10_000)?;
     let own = own.values()?;
     let schedule = said.scheduler.schedule();
     let same = own.len() == schedule.steps()
@@ -168,17 +239,17 @@ fn noise(tensors: &Tensors, said: &Said) -> Option<String> {
     (!same).then(|| other.to_string())
 }
 
-/// The file's tensors as those of the three networks, and the names of those that were used.
+/// The file's tensors as those of the three networks, and what each of them is used for.
 fn divided<'a>(
     tensors: &Tensors<'a>,
     network: &LatentNetwork,
     names: &Names,
     path: &Path,
-) -> Result<([Tensors<'a>; 3], BTreeSet<String>)> {
-    let mut used = BTreeSet::new();
+) -> Result<([Tensors<'a>; 3], Used)> {
+    let mut used = Used::new();
     let mut parts = [(); 3].map(|()| Tensors::default());
     for (i, layout) in network.layouts.iter().enumerate() {
-        for entry in &layout.params {
+        for (index, entry) in layout.params.iter().enumerate() {
             let place = names.place(i, &entry.name);
             let bad = |reason: String| Error::Tensor {
                 path: path.into(),
@@ -201,12 +272,12 @@ fn divided<'a>(
             let before = place.third.unwrap_or(0) * entry.shape[0] * view.strides[0];
             view.offset = view.offset.saturating_add(before);
             parts[i].0.insert(entry.name.clone(), view);
-            used.insert(place.name);
+            used.entry(place.name).or_default().push((i, index));
         }
     }
     let more = |name: &&String| {
         let ours = [UNET, VAE, TEXT].iter().any(|prefix| name.starts_with(prefix));
-        ours && !used.contains(*name) && !harmless(name, network.text.config.num_hidden_layers)
+        ours && !used.contains_key(*name) && !harmless(name, network.text.config.num_hidden_layers)
     };
     if let Some(name) = tensors.0.keys().find(more) {
         let tensor = name.chars().take(120).collect();
@@ -230,19 +301,15 @@ fn harmless(name: &str, layers: usize) -> bool {
 
 /// The tensors that no network here has, as they are; without averages, which hold what the model knew.
 fn others(
-    bytes: &[u8],
+    whole: usize,
+    formats: &HashMap<String, Dtype>,
     tensors: &Tensors,
-    used: &BTreeSet<String>,
+    used: &Used,
     path: &Path,
 ) -> Result<Vec<Owned>> {
-    let formats: HashMap<String, Dtype> = match SafeTensors::deserialize(bytes) {
-        Ok(file) => file.iter().map(|(name, view)| (name.to_string(), view.dtype())).collect(),
-        // PyTorch's.
-        Err(_) => HashMap::new(),
-    };
     let mut others = Vec::new();
     for (name, tensor) in &tensors.0 {
-        if used.contains(name) || name.starts_with(AVERAGES) {
+        if used.contains_key(name) || name.starts_with(AVERAGES) {
             continue;
         }
         let whole = |dtype: Dtype| Some((dtype, tensor.data.to_vec()));
@@ -261,7 +328,7 @@ fn others(
     }
     let large = || Error::file(path, "holds more that is not Stable Diffusion's than what is");
     let sum: usize = others.iter().map(|(_, _, (_, bytes))| bytes.len()).sum();
-    ensure(sum <= bytes.len(), large)?;
+    ensure(sum <= whole, large)?;
     Ok(others)
 }
 

@@ -1,10 +1,12 @@
-//! `salun info`: devices, models, data sets, methods, masks.
+//! `salun info`: devices, models, data sets, methods, masks; of one model its memory.
+
+mod memory;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Common, data, model, print};
+use super::{Common, args, data, model, print};
 use salun_studio::error::Result;
 use salun_studio::gpu::device;
 use salun_studio::models::SHIPPED;
@@ -12,14 +14,31 @@ use salun_studio::models::registry::OPENS;
 use salun_studio::train::PRESETS;
 use salun_studio::unlearn::registry::METHODS;
 use salun_studio::unlearn::{Knob, KnobKind, Method};
-use salun_studio::words::{Estimator, Task};
+use salun_studio::words::{Budget, Estimator, Task};
 
-/// What there is: devices and the one chosen, models, data sets, methods, masks
+/// What there is: devices and the one chosen, models, data sets, methods, masks; or what a model needs
+/// in memory
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// A model: what its jobs need in memory
+    #[arg(long, value_name = "M")]
+    model: Option<String>,
+    /// How much is trained on: tiny, quick or full
+    #[arg(long, requires = "model", default_value = "quick", value_parser = args::choice("budget", Budget::ALL))]
+    budget: Budget,
+    /// Items in an update, in the place of the budget's
+    #[arg(long, value_name = "N", requires = "model", value_parser = args::whole("batch", 1..=4096), allow_negative_numbers = true)]
+    batch: Option<usize>,
+    /// Share of weights that may change, from 0 to 1
+    #[arg(long, value_name = "R", requires = "model", value_parser = args::real("density", 0.0..=1.0), allow_negative_numbers = true)]
+    density: Option<f64>,
+}
 
 /// Runs the command.
-pub fn run(_: &Args, common: &Common) -> Result<()> {
+pub fn run(args: &Args, common: &Common) -> Result<()> {
+    if let Some(model) = &args.model {
+        return memory::run(model, args, common);
+    }
     let chosen = device::open(common.device)?.info;
     let (devices, models, data) = (device::list(), models()?, data::describe_all()?);
     let (kept, kept_here) = data::kept().unzip();
