@@ -27,9 +27,12 @@ pub struct Args {
     /// What a text-to-image model is to draw; may be given several times
     #[arg(long, value_name = "P", conflicts_with = "class")]
     prompt: Vec<String>,
-    /// The solver of a text-to-image model, its own unless given: ddim, pndm, euler
+    /// The solver of a text-to-image model, its own unless given: ddim, pndm, euler, dpm++, lcm
     #[arg(long, value_name = "NAME", requires = "prompt", value_parser = args::named("scheduler", &SolverKind::ALL))]
     scheduler: Option<SolverKind>,
+    /// Side of a prompt's pictures in pixels, the model's own unless given
+    #[arg(long, value_name = "PX", requires = "prompt", value_parser = args::whole("size", 1..=4096), allow_negative_numbers = true)]
+    size: Option<usize>,
     /// Pictures of each class or prompt
     #[arg(long, default_value = "8", value_parser = args::whole("n", 1..=1000), allow_negative_numbers = true)]
     n: usize,
@@ -182,8 +185,8 @@ fn prompts(args: &Args, options: SampleOptions, common: &Common) -> Result<Drawn
         ));
     }
     let mut client = Client::open(common)?;
-    let (n, prompts, solver) = (args.n, args.prompt.clone(), args.scheduler);
-    let request = PromptRequest { model, prompts, n, options, solver };
+    let (n, prompts, solver, size) = (args.n, args.prompt.clone(), args.scheduler, args.size);
+    let request = PromptRequest { model, prompts, n, options, solver, size };
     let grid = client.ask(Job::Prompt(request), Outcome::try_as_sampled)?;
     let more = json!({ "prompts": args.prompt, "tokens_not_read": dropped });
     Ok(Drawn { client, grid, names, more, table: None, how: each("prompt", args) })

@@ -1,11 +1,14 @@
-//! The schedulers of Stable Diffusion 1.x by diffusers' names and settings: DDIM (Song et al.
-//! 2021), PNDM (Liu et al. 2022) and Euler (Karras et al. 2022).
+//! The schedulers of Stable Diffusion 1.x by diffusers' names and settings: DDIM (Song et al. 2021), PNDM (Liu et al.
+//! 2022), Euler (Karras et al. 2022), DPM-Solver++ (Lu et al. 2022) and LCM (Luo et al. 2023).
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::Schedule;
 use crate::error::ensure;
+
+/// Time steps that latent consistency models are distilled on (diffusers' `original_inference_steps`).
+const LCM_STEPS: usize = 50;
 
 /// Which solver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,12 +17,22 @@ pub enum SolverKind {
     Ddim,
     Pndm,
     Euler,
+    /// DPM-Solver++ of second order.
+    #[serde(rename = "dpm++")]
+    Dpm,
+    /// For latent consistency models, in few steps.
+    Lcm,
 }
 
 impl SolverKind {
     /// All, by name on the command line.
-    pub const ALL: [(&str, Self); 3] =
-        [("ddim", Self::Ddim), ("pndm", Self::Pndm), ("euler", Self::Euler)];
+    pub const ALL: [(&str, Self); 5] = [
+        ("ddim", Self::Ddim),
+        ("pndm", Self::Pndm),
+        ("euler", Self::Euler),
+        ("dpm++", Self::Dpm),
+        ("lcm", Self::Lcm),
+    ];
 
     /// diffusers' class.
     pub fn class_name(self) -> &'static str {
@@ -27,6 +40,8 @@ impl SolverKind {
             Self::Ddim => "DDIMScheduler",
             Self::Pndm => "PNDMScheduler",
             Self::Euler => "EulerDiscreteScheduler",
+            Self::Dpm => "DPMSolverMultistepScheduler",
+            Self::Lcm => "LCMScheduler",
         }
     }
 }
@@ -127,7 +142,7 @@ impl<'de> Deserialize<'de> for SchedulerConfig {
             said: s.said,
             ..Self::stable_diffusion(SolverKind::Euler)
         };
-        // Euler is nearest to those of the DPM family.
+        // Euler needs nothing but the noise schedule.
         Ok(config.with(kind.unwrap_or(SolverKind::Euler)))
     }
 }
@@ -159,7 +174,8 @@ impl SchedulerConfig {
             noise_of_clipped: false,
             said: Said {
                 timestep_spacing: Some(Spacing::Leading),
-                set_alpha_to_one: (kind != SolverKind::Euler).then_some(false),
+                set_alpha_to_one: matches!(kind, SolverKind::Ddim | SolverKind::Pndm)
+                    .then_some(false),
                 skip_prk_steps: (kind == SolverKind::Pndm).then_some(true),
                 clip_sample: (kind == SolverKind::Ddim).then_some(false),
                 clip_sample_range: (kind == SolverKind::Ddim).then_some(1.0),
@@ -202,10 +218,19 @@ impl SchedulerConfig {
         kind.map_or(self, |kind| self.with(kind))
     }
 
+    /// The most steps that a run can have.
+    pub fn most(&self) -> usize {
+        match self.kind {
+            SolverKind::Lcm => LCM_STEPS.min(self.steps),
+            SolverKind::Dpm => self.steps - 1,
+            _ => self.steps,
+        }
+    }
+
     /// Which time steps are visited.
     pub fn spacing(&self) -> Spacing {
         let usual = match self.kind {
-            SolverKind::Euler => Spacing::Linspace,
+            SolverKind::Euler | SolverKind::Dpm => Spacing::Linspace,
             _ => Spacing::Leading,
         };
         self.said.timestep_spacing.unwrap_or(usual)
@@ -221,9 +246,13 @@ impl SchedulerConfig {
         self.said.skip_prk_steps.unwrap_or(false)
     }
 
-    /// The range that the predicted picture or latent is held within (DDIM only).
+    /// The range that the predicted picture or latent is held within (DDIM and LCM only).
     pub fn clip(&self) -> Option<f64> {
-        let clips = self.kind == SolverKind::Ddim && self.said.clip_sample.unwrap_or(true);
+        let clips = match self.kind {
+            SolverKind::Ddim => self.said.clip_sample.unwrap_or(true),
+            SolverKind::Lcm => self.said.clip_sample.unwrap_or(false),
+            _ => false,
+        };
         clips.then(|| self.said.clip_sample_range.unwrap_or(1.0))
     }
 
@@ -256,6 +285,16 @@ impl SchedulerConfig {
                 all["skip_prk_steps"] = self.skip_prk().into();
             }
             SolverKind::Euler => {}
+            SolverKind::Dpm => {
+                all["solver_order"] = 2.into();
+                all["algorithm_type"] = "dpmsolver++".into();
+                all["solver_type"] = "midpoint".into();
+                all["final_sigmas_type"] = "zero".into();
+            }
+            SolverKind::Lcm => {
+                all["original_inference_steps"] = self.most().into();
+                all["clip_sample"] = self.clip().is_some().into();
+            }
         }
         // What another solver would read.
         if let (Value::Object(all), Ok(Value::Object(said))) =

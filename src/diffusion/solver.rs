@@ -1,4 +1,8 @@
-//! Solvers: DDIM (Song et al. 2021), PNDM (Liu et al. 2022) and Euler (Karras et al. 2022), step by step.
+//! Solvers: DDIM (Song et al. 2021), PNDM (Liu et al. 2022), Euler (Karras et al. 2022), DPM-Solver++ and LCM, step by
+//! step.
+
+mod dpm;
+mod lcm;
 
 use burn::tensor::Tensor;
 
@@ -14,7 +18,7 @@ pub struct Solver {
     pub times: Vec<f32>,
     /// Distance between two visited time steps.
     stride: usize,
-    /// Noise levels of Euler, one more than there are calls.
+    /// Noise levels of Euler and DPM-Solver++, one more than there are calls.
     sigmas: Vec<f64>,
     /// Calls of PNDM that are Runge-Kutta's.
     runge_kutta: usize,
@@ -24,10 +28,10 @@ pub struct Solver {
 }
 
 impl Solver {
-    /// A run of `n` steps, at most as many as the schedule has.
+    /// A run of `n` steps, at most as many as there can be ([`SchedulerConfig::most`]).
     pub fn new(config: &SchedulerConfig, n: usize) -> Self {
         let schedule = config.schedule();
-        let n = n.clamp(1, config.steps);
+        let n = n.clamp(1, config.most());
         let visited = visited(config, n);
         let stride = config.steps / n;
         let mut solver = Self {
@@ -43,12 +47,15 @@ impl Solver {
         };
         match config.kind {
             SolverKind::Ddim => {}
-            SolverKind::Euler => {
+            SolverKind::Euler | SolverKind::Dpm => {
                 let sigma = |t: f64| solver.sigma(t);
                 let sigmas = visited.iter().rev().map(|t| sigma(*t)).chain([0.0]);
                 solver.sigmas = sigmas.collect();
             }
             SolverKind::Pndm => solver.pndm_times(&visited),
+            SolverKind::Lcm => {
+                solver.times = Self::lcm_times(config.steps, config.most(), n);
+            }
         }
         solver
     }
@@ -101,8 +108,8 @@ impl Solver {
         }
     }
 
-    /// The latent after call `i`, whose prediction is `out`. `noise` is only used by DDIM with
-    /// `eta` above 0.
+    /// The latent after call `i`, whose prediction is `out`. `noise` is only used by LCM, and by DDIM with `eta`
+    /// above 0.
     pub fn step(
         &mut self,
         i: usize,
@@ -114,6 +121,8 @@ impl Solver {
         match self.config.kind {
             SolverKind::Ddim => self.ddim(i, out, x, eta, noise),
             SolverKind::Euler => self.euler(i, out, x),
+            SolverKind::Dpm => self.dpm(i, out, x),
+            SolverKind::Lcm => self.lcm(i, out, x, noise),
             SolverKind::Pndm if i < self.runge_kutta => self.runge_kutta_step(i, out, x),
             SolverKind::Pndm => self.multistep(i, out, x),
         }
@@ -153,7 +162,7 @@ impl Solver {
             Prediction::Epsilon => (x - out * sigma) / signal,
             Prediction::VPrediction => x * signal - out * sigma,
         };
-        match self.config.clip().filter(|_| self.config.kind == SolverKind::Ddim) {
+        match self.config.clip() {
             Some(c) => x0.clamp(-c, c),
             None => x0,
         }
@@ -284,13 +293,15 @@ fn visited(config: &SchedulerConfig, n: usize) -> Vec<f64> {
     let last = config.steps as f64 - 1.0;
     let whole = config.kind != SolverKind::Euler;
     let spacing = config.spacing();
-    let times = (0..n).map(|i| match spacing {
+    // Of one time step more it leaves the first out.
+    let (n, first) = if config.kind == SolverKind::Dpm { (n + 1, 1) } else { (n, 0) };
+    let times = (first..n).map(|i| match spacing {
         Spacing::Linspace if n == 1 => 0.0,
         Spacing::Linspace => last * i as f64 / (n - 1) as f64,
         Spacing::Leading => (i * (config.steps / n) + config.offset) as f64,
         Spacing::Uniform => (i * config.steps / n) as f64,
         Spacing::Trailing => {
-            let ratio = config.steps as f64 / n as f64;
+            let ratio = config.steps as f64 / (n - first) as f64;
             (config.steps as f64 - ratio * (n - 1 - i) as f64).round_ties_even() - 1.0
         }
     });
@@ -339,7 +350,7 @@ mod tests {
             let config = SchedulerConfig::stable_diffusion(kind);
             for n in [1, 2, 3, 4, 20, 1000] {
                 let solver = Solver::new(&config, n);
-                assert!(solver.times.len() >= n);
+                assert!(solver.times.len() >= n.min(config.most()));
                 assert!(solver.times.is_sorted_by(|a, b| a >= b), "{kind:?} {n}");
                 assert!(solver.times.iter().all(|t| (0.0..1000.0).contains(t)));
             }

@@ -105,6 +105,8 @@ pub struct PromptRequest {
     pub options: SampleOptions,
     /// Another solver than the model's own.
     pub solver: Option<SolverKind>,
+    /// Another side of the pictures than the model's own, in pixels.
+    pub size: Option<usize>,
 }
 
 /// A command to a page's engine, which is in a worker.

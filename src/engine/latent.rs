@@ -77,12 +77,16 @@ impl Work<'_> {
     /// # Errors
     /// An option is wrong; cancelled, or the device failed.
     pub async fn sample_prompts(&mut self, request: PromptRequest) -> Result<Grid> {
-        let PromptRequest { model, prompts, n, options, solver } = request;
+        let PromptRequest { model, prompts, n, options, solver, size } = request;
         options.check()?;
         if solver.is_none() {
             model.network.notes.iter().for_each(|note| self.job.note(note));
         }
-        let weights = LatentWeights::upload(&model, &self.session.device);
+        let sized = size.map(|side| model.network.sized(side)).transpose()?;
+        let mut weights = LatentWeights::upload(&model, &self.session.device);
+        if let Some(network) = sized {
+            weights.network = network.into();
+        }
         let asked: Vec<_> = prompts.iter().flat_map(|p| Wanted::each(p, 0..n as u64)).collect();
         let config = model.network.scheduler.or_with(solver);
         // Some solvers call the network more often than they have steps.
@@ -94,7 +98,7 @@ impl Work<'_> {
         }
         // A row's class is its prompt.
         let rows = (0..prompts.len()).map(Some).collect();
-        let shape = model.network.picture_shape();
+        let shape = weights.network.picture_shape();
         Ok(Grid { names: prompts, ..Grid::new(rows, shape, pixels, vec![None; asked.len()]) })
     }
 }

@@ -52,6 +52,7 @@ pub async fn relearn(
         let x = from.batch(Shown(&data.train, &batch));
         let size = shards::size(&weights, batch.len());
         let parts = x.split(size, 0).into_iter().zip(batch.chunks(size)).collect();
+        let parts = (parts, size);
         let (_, gradients) = shards::gradients(&weights, Mode::Eval, parts, |pass, (x, items)| {
             let loss = cross_entropy(from.net.forward(pass, x), &data.train.labels(items));
             loss * (items.len() as f32 / batch.len() as f32)

@@ -1,5 +1,6 @@
 //! The device, the operations on it and the kernels behind them.
 
+pub mod attend;
 pub mod buffers;
 pub use salun_kernels as cpu;
 pub mod device;

@@ -6,6 +6,7 @@ use burn::tensor::{
     ops::{ConvOptions, InterpolateMode, InterpolateOptions, MaxPoolOptions, PadMode},
 };
 
+use super::attend::{attend, is_tiled};
 use super::kernels::{Keep, Kernels};
 use super::{buffers, flex};
 
@@ -176,6 +177,11 @@ pub fn upsample(x: Tensor<4>) -> Tensor<4> {
 
 /// Single-head attention over positions. `q`, `k`, `v` [n, c, p] to [n, c, p] (docs/methods.md#models).
 pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
+    let p = q.dims()[2] as u64;
+    if is_tiled(p, p) {
+        let one_head = |t: Tensor<3>| t.swap_dims(1, 2).unsqueeze_dim::<4>(1);
+        return attend(one_head(q), one_head(k), one_head(v)).squeeze_dim::<3>(1).swap_dims(1, 2);
+    }
     let scale = (q.dims()[1] as f32).powf(-0.5);
     let weights = activation::softmax(q.swap_dims(1, 2).matmul(k) * scale, 2);
     v.matmul(weights.swap_dims(1, 2))

@@ -3,6 +3,7 @@
 use burn::tensor::{Tensor, activation};
 
 use super::{Linear, Pass, Scope, Sketch};
+use crate::gpu::attend::{attend, is_tiled};
 
 /// The names of an attention's four maps, and which of them have a bias.
 #[derive(Debug, Clone, Copy)]
@@ -54,8 +55,12 @@ impl Attention {
         mask: Option<&Tensor<4>>,
     ) -> Tensor<3> {
         let [n, t, c] = x.dims();
-        let [_, _, v, out] = &self.maps;
+        let [q, k, v, out] = &self.maps;
         let v = self.heads(v.tokens(pass, context.clone()));
+        if mask.is_none() && is_tiled(t as u64, context.dims()[1] as u64) {
+            let (q, k) = (self.heads(q.tokens(pass, x)), self.heads(k.tokens(pass, context)));
+            return out.tokens(pass, attend(q, k, v).swap_dims(1, 2).reshape([n, t, c]));
+        }
         let mixed = self.by_rows(pass, [x, context], mask, |shares| shares.matmul(v.clone()));
         out.tokens(pass, mixed.swap_dims(1, 2).reshape([n, t, c]))
     }

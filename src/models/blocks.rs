@@ -7,7 +7,7 @@ use super::{
     Attention, AttentionNames, Beside, Conv, GroupNorm, Groups, LayerNorm, Linear, Pass, Scope,
     Sketch, Style,
 };
-use crate::gpu::ops;
+use crate::gpu::{attend::is_tiled, ops};
 
 /// diffusers' names of an attention's maps.
 const ATTENTION: AttentionNames =
@@ -82,6 +82,37 @@ pub enum Attends {
     Tokens,
     /// Positions to each other and to a prompt.
     Prompt(TransformerShape),
+}
+
+impl Attends {
+    /// Values that a picture of `c` channels and so many positions leaves inside for its gradient: what each of
+    /// Burn's operations holds for the way back, counted one by one.
+    pub fn inside(self, c: u64, area: u64) -> u64 {
+        /// Tokens of a prompt.
+        const PROMPT: u64 = 77;
+        let scores = |heads: u64| if is_tiled(area, area) { 0 } else { heads * area };
+        match self {
+            // What comes in and goes out, normalised; queries, keys, values; shares.
+            Self::Pixels => area * (7 * c + 2 * scores(1)),
+            Self::Tokens => area * (8 * c + scores(1)),
+            Self::Prompt(TransformerShape { heads, depth, .. }) => {
+                let heads = heads as u64;
+                // Two attentions behind normalisations (9 and 6), a GEGLU behind one (20).
+                let block = 35 * c + scores(heads) + heads * PROMPT;
+                area * (3 * c + depth as u64 * block)
+            }
+        }
+    }
+
+    /// Values of its largest tensor: a picture's GEGLU, or the scores of all positions.
+    pub fn widest(self, c: u64, area: u64) -> u64 {
+        let (values, heads) = match self {
+            Self::Pixels | Self::Tokens => (c, 1),
+            Self::Prompt(shape) => (8 * c, shape.heads as u64),
+        };
+        let scores = if is_tiled(area, area) { 0 } else { heads * area };
+        area * values.max(scores)
+    }
 }
 
 /// Attention over a picture's positions, beside a shortcut.

@@ -1,10 +1,12 @@
 //! Layers as indices into a [`WeightLayout`], and the pass that gives them their weights.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use burn::tensor::Tensor;
 use rand::RngExt;
 
+use super::tape::{Tape, Taped};
 use super::{Init, Scope, Weights};
 use crate::data::rng;
 use crate::gpu::kernels::Keep;
@@ -58,12 +60,50 @@ pub struct Pass<'a> {
     drawn: Cell<u32>,
     /// What the cross-attentions took in, where somebody watches.
     seen: Option<RefCell<Vec<Tensor<4>>>>,
+    /// Where a gradient is wanted: for blocks too large to keep what they make inside.
+    taped: Option<Taped>,
 }
 
 impl<'a> Pass<'a> {
     /// A pass over these weights.
     pub fn new(weights: &'a Weights, mode: Mode) -> Self {
-        Self { weights, mode, moved: RefCell::default(), drawn: Cell::default(), seen: None }
+        let (moved, drawn) = (RefCell::default(), Cell::default());
+        Self { weights, mode, moved, drawn, seen: None, taped: None }
+    }
+
+    /// The same, whose large blocks are done on a tape: the gradient is whole when that was unwound.
+    pub fn taped(self, tape: &Rc<Tape>) -> Self {
+        Self { taped: Some(Taped::new(tape.clone(), self.weights)), ..self }
+    }
+
+    /// A pass over other weights under the same gradient.
+    pub fn over<'b>(&self, weights: &'b Weights, mode: Mode) -> Pass<'b> {
+        let pass = Pass::new(weights, mode);
+        match &self.taped {
+            Some(taped) => pass.taped(taped.tape()),
+            None => pass,
+        }
+    }
+
+    /// The tape, where there is one.
+    pub fn tape(&self) -> Option<&Taped> {
+        self.taped.as_ref()
+    }
+
+    /// How many masks were drawn so far.
+    pub(super) fn drawn(&self) -> u32 {
+        self.drawn.get()
+    }
+
+    /// The same after so many masks.
+    pub(super) fn after(self, drawn: u32) -> Self {
+        Self { drawn: Cell::new(drawn), ..self }
+    }
+
+    /// Goes on where a part of it ended, and takes what that moved.
+    pub(super) fn take(&self, part: Pass) {
+        self.drawn.set(part.drawn.get());
+        self.moved.borrow_mut().extend(part.moved.into_inner());
     }
 
     /// The same with somebody who watches what cross-attentions look at.

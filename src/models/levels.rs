@@ -4,7 +4,8 @@
 use burn::tensor::Tensor;
 
 use super::blocks::{ResBlock, Spatial};
-use super::{Attends, Conv, GroupNorm, Groups, Pass, Scope, Sketch};
+use super::tape::{Inputs, Taped};
+use super::{Activations, Attends, Conv, GroupNorm, Groups, Pass, Scope, Sketch};
 use crate::gpu::{Padding, ops};
 
 /// What a network's parts are called in files.
@@ -82,13 +83,19 @@ pub struct Beside<'a> {
 
 /// A residual block, and the attention after it.
 #[derive(Debug, Clone)]
-struct Block(ResBlock, Option<Spatial>);
+struct Block {
+    residual: ResBlock,
+    attention: Option<Spatial>,
+    /// Channels that go in and that come out.
+    c: [usize; 2],
+    attends: Option<Attends>,
+}
 
 impl Block {
     /// [n, c_in, h, w] to [n, c_out, h, w].
     fn forward(&self, pass: &Pass, h: Tensor<4>, beside: Beside) -> Tensor<4> {
-        let h = self.0.forward(pass, h, beside);
-        match &self.1 {
+        let h = self.residual.forward(pass, h, beside);
+        match &self.attention {
             Some(attention) => attention.forward(pass, h, beside),
             None => h,
         }
@@ -96,10 +103,24 @@ impl Block {
 }
 
 impl Block {
+    /// Values that a picture of so many positions leaves inside for its gradient.
+    fn inside(&self, area: u64) -> u64 {
+        let [c_in, c] = self.c.map(|c| c as u64);
+        // What both normalisations and both convolutions take in.
+        let residual = 2 * (c_in + c) * area;
+        residual + self.attends.map_or(0, |attends| attends.inside(c, area))
+    }
+
+    /// Values of its largest tensor, of a picture of so many positions.
+    fn widest(&self, area: u64) -> u64 {
+        let [c_in, c] = self.c.map(|c| c as u64);
+        (c_in.max(c) * area).max(self.attends.map_or(0, |attends| attends.widest(c, area)))
+    }
+
     /// Draws [`Block::forward`] in blocks of these names, at a level.
     fn sketch(&self, to: &mut Sketch, x: usize, at: &At, beside: [Option<usize>; 2]) -> usize {
-        let h = self.0.sketch(to, x, beside);
-        match &self.1 {
+        let h = self.residual.sketch(to, x, beside);
+        match &self.attention {
             Some(attention) => {
                 to.block(format!("Attn {}", at.name), at.level);
                 attention.sketch(to, h, beside)
@@ -133,9 +154,10 @@ impl Style<'_> {
         c: [usize; 2],
         attends: Option<Attends>,
     ) -> Block {
-        let block = ResBlock::new(level.part(self.names.block).part(place), c, self);
+        let residual = ResBlock::new(level.part(self.names.block).part(place), c, self);
         let mut attentions = level.part(self.names.attention);
-        Block(block, attends.map(|a| Spatial::new(attentions.part(place), c[1], self.groups, a)))
+        let attention = attends.map(|a| Spatial::new(attentions.part(place), c[1], self.groups, a));
+        Block { residual, attention, c, attends }
     }
 
     /// The levels from the finest to the coarsest, out of `c` channels; and the channels of everything
@@ -193,10 +215,52 @@ impl Style<'_> {
     /// The middle, of `c` channels.
     fn middle(&self, at: &mut Scope, c: usize, attends: Attends) -> [Block; 2] {
         let [first, attention, second] = self.names.middle;
-        let first = ResBlock::new(at.part(first), [c, c], self);
-        let attention = Spatial::new(at.part(attention), c, self.groups, attends);
-        let second = ResBlock::new(at.part(second), [c, c], self);
-        [Block(first, Some(attention)), Block(second, None)]
+        let residual = ResBlock::new(at.part(first), [c, c], self);
+        let attention = Some(Spatial::new(at.part(attention), c, self.groups, attends));
+        let first = Block { residual, attention, c: [c, c], attends: Some(attends) };
+        let residual = ResBlock::new(at.part(second), [c, c], self);
+        [first, Block { residual, attention: None, c: [c, c], attends: None }]
+    }
+}
+
+/// One way through a trunk.
+#[derive(Clone, Copy)]
+struct Walk<'a> {
+    pass: &'a Pass<'a>,
+    /// Where blocks are done on it.
+    tape: Option<&'a Taped>,
+    beside: Beside<'a>,
+}
+
+impl Walk<'_> {
+    /// A block of pictures that are joined along their channels.
+    fn block(self, block: &Block, pictures: Vec<Tensor<4>>) -> Tensor<4> {
+        let block = block.clone();
+        self.run(pictures, move |pass, mut inputs| {
+            let h = inputs.joined();
+            block.forward(pass, h, inputs.beside())
+        })
+    }
+
+    /// The convolution between two levels, of pictures twice as large where it goes `up`.
+    fn resample(self, conv: &Conv, h: Tensor<4>, up: bool) -> Tensor<4> {
+        let conv = conv.clone();
+        self.run(vec![h], move |pass, mut inputs| {
+            let h = inputs.joined();
+            conv.forward(pass, if up { ops::upsample(h) } else { h })
+        })
+    }
+
+    fn run(
+        self,
+        pictures: Vec<Tensor<4>>,
+        of: impl Fn(&Pass, Inputs) -> Tensor<4> + 'static,
+    ) -> Tensor<4> {
+        let inputs = Inputs::new(pictures, self.beside);
+        match self.tape {
+            None => of(self.pass, inputs),
+            Some(tape) => tape.block(self.pass, inputs, of),
+        }
     }
 }
 
@@ -234,7 +298,44 @@ impl Trunk {
 
     /// `x` [n, c_in, h, w] to [n, c_out, h, w].
     pub fn forward(&self, pass: &Pass, x: Tensor<4>, beside: Beside) -> Tensor<4> {
-        let mut h = self.conv_in.forward(pass, x);
+        let [_, _, height, width] = x.dims();
+        let activations = self.activations([height, width]);
+        let tape = pass.tape().filter(|taped| taped.tape().is_for(activations));
+        let h = self.conv_in.forward(pass, x);
+        let h = match tape {
+            None => self.walk(Walk { pass, tape, beside }, h),
+            Some(taped) => {
+                let tape = taped.tape();
+                let embedding = beside.embedding.map(|e| tape.given(e.clone()));
+                let context = beside.context.map(|c| tape.given(c.clone()));
+                let beside = Beside { embedding: embedding.as_ref(), context: context.as_ref() };
+                self.walk(Walk { pass, tape: Some(taped), beside }, tape.given(h))
+            }
+        };
+        self.conv_out.forward(pass, self.norm_out.forward(pass, h, true))
+    }
+
+    /// What the gradient of a picture of this size, [h, w], keeps of the way forward.
+    pub fn activations(&self, [h, w]: [usize; 2]) -> Activations {
+        let mut all = Activations::default();
+        let mut add = |block: &Block, area: u64| {
+            all = all.with(block.inside(area), block.c[1] as u64 * area, block.widest(area));
+        };
+        let mut area = (h * w) as u64;
+        for Level { blocks, resample } in &self.down {
+            blocks.iter().for_each(|block| add(block, area));
+            area = if resample.is_some() { (area / 4).max(1) } else { area };
+        }
+        self.middle.iter().for_each(|block| add(block, area));
+        for Level { blocks, resample } in &self.up {
+            blocks.iter().for_each(|block| add(block, area));
+            area *= if resample.is_some() { 4 } else { 1 };
+        }
+        all
+    }
+
+    /// What lies between the first convolution and the last normalisation.
+    fn walk(&self, walk: Walk, mut h: Tensor<4>) -> Tensor<4> {
         // What nothing is joined to is not held.
         let joins = !self.down.is_empty() && !self.up.is_empty();
         let mut skips = Vec::new();
@@ -242,29 +343,26 @@ impl Trunk {
         keep(&h);
         for Level { blocks, resample } in &self.down {
             for block in blocks {
-                h = block.forward(pass, h, beside);
+                h = walk.block(block, vec![h]);
                 keep(&h);
             }
             if let Some(conv) = resample {
-                h = conv.forward(pass, h);
+                h = walk.resample(conv, h, false);
                 keep(&h);
             }
         }
         for block in &self.middle {
-            h = block.forward(pass, h, beside);
+            h = walk.block(block, vec![h]);
         }
         for Level { blocks, resample } in &self.up {
             for block in blocks {
-                if let Some(skip) = skips.pop() {
-                    h = Tensor::cat(vec![h, skip], 1);
-                }
-                h = block.forward(pass, h, beside);
+                h = walk.block(block, std::iter::once(h).chain(skips.pop()).collect());
             }
             if let Some(conv) = resample {
-                h = conv.forward(pass, ops::upsample(h));
+                h = walk.resample(conv, h, true);
             }
         }
-        self.conv_out.forward(pass, self.norm_out.forward(pass, h, true))
+        h
     }
 
     /// Draws [`Trunk::forward`]; `beside`: the places of the embedding and of the prompt.

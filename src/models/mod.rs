@@ -1,5 +1,6 @@
 //! The networks, their weights, and how both are stored.
 
+mod activations;
 mod attention;
 mod bits;
 mod blocks;
@@ -22,12 +23,14 @@ pub mod registry;
 mod resnet;
 pub mod said;
 pub mod swin;
+mod tape;
 pub mod tensors;
 pub mod torch;
 mod unet;
 mod vgg;
 pub mod weights;
 
+pub use activations::Activations;
 pub use attention::{Attention, AttentionNames};
 pub use bits::Bits;
 pub use blocks::{Attends, TransformerShape};
@@ -44,6 +47,7 @@ pub use registry::{SHIPPED, Shipped, open_latent, shipped};
 pub use resnet::ResnetConfig;
 pub use said::{Lora, Normalise, Said};
 pub use swin::SwinConfig;
+pub use tape::Tape;
 pub use tensors::{Format, Stored, Tensors};
 pub use unet::{Unet, UnetConfig};
 pub use vgg::VggConfig;

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::levels::DDPM;
 use super::{
-    Attends, Beside, Conv, Groups, Init, Mlp, Pass, Scope, Sinusoid, Sketch, Style, Trunk,
+    Activations, Attends, Beside, Conv, Groups, Init, Mlp, Pass, Scope, Sinusoid, Sketch, Style,
+    Trunk,
 };
 use crate::gpu::Padding;
 
@@ -81,6 +82,11 @@ impl Unet {
     pub fn picture_shape(&self) -> [usize; 3] {
         let side = self.config.resolution;
         [self.config.channels, side, side]
+    }
+
+    /// What a picture's gradient keeps of the way forward.
+    pub fn activations(&self) -> Activations {
+        self.trunk.activations([self.config.resolution; 2])
     }
 
     /// Draws [`Unet::forward`].

@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, fmt::Display, sync::Arc};
 
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,9 @@ impl WeightEntry {
         self.offset..self.offset + self.n()
     }
 }
+
+/// Values that every WebGPU device binds at once (`maxStorageBufferBindingSize`, 128 MiB at least).
+const BOUND: usize = (128 << 20) / 4;
 
 /// How a fresh tensor is filled (PyTorch's defaults of the layer it belongs to).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -178,13 +181,15 @@ pub struct HostWeights {
 }
 
 impl HostWeights {
-    /// The weights on a device: on the CPU the parameters' memory is this one until they change.
+    /// The weights on a device: on the CPU the parameters' memory is this one until they change. A table that no
+    /// device need bind whole stays in main memory, where rows are gathered from it ([`Weights::rows`]).
     pub fn upload(&self, device: &Device) -> Weights {
         let device = device.clone().without_autodiff();
+        let place = |e: &WeightEntry| if e.n() > BOUND { Device::flex() } else { device.clone() };
         let WeightLayout { params, buffers, .. } = &*self.layout;
         let buffer = |e: &WeightEntry| vector(&self.buffers[e.range()], &device);
         Weights {
-            params: params.iter().map(|e| self.values.upload(e.range(), &device)).collect(),
+            params: params.iter().map(|e| self.values.upload(e.range(), &place(e))).collect(),
             buffers: buffers.iter().map(buffer).collect(),
             layout: self.layout.clone(),
         }
@@ -261,6 +266,16 @@ impl Weights {
         self.params[index].clone().reshape(shape)
     }
 
+    /// Rows of a table, on the device of the other weights: [rows, width].
+    pub fn rows(&self, index: usize, rows: &[u32]) -> Tensor<2> {
+        let table = self.get::<2>(index);
+        let data = TensorData::new(rows.iter().map(|row| *row as i32).collect(), [rows.len()]);
+        let at = table.device().without_autodiff();
+        let found = table.select(0, Tensor::<1, Int>::from_data(data, &at));
+        let device = self.device();
+        if flex::is_cpu(&at) == flex::is_cpu(&device) { found } else { found.to_device(&device) }
+    }
+
     /// The same weights as leaves of a fresh graph, ready for a backward pass.
     pub fn tracked(&self) -> Self {
         Self {
@@ -280,6 +295,19 @@ impl Weights {
                 None => p.clone().without_autodiff().zeros_like(),
             })
             .collect()
+    }
+
+    /// Adds what a backward pass found to the gradients so far, a place for each parameter; for a gradient of several
+    /// backward passes. Call on the [`Weights::tracked`] copy that they went through.
+    pub fn add_gradients(&self, found: &mut Gradients, to: &mut [Option<Tensor<1>>]) {
+        for (param, sum) in self.params.iter().zip(to) {
+            if let Some(more) = param.grad_remove(found).map(Tensor::without_autodiff) {
+                *sum = Some(match sum.take() {
+                    Some(sum) => sum + more,
+                    None => more,
+                });
+            }
+        }
     }
 
     /// Copies the weights to main memory.
@@ -320,9 +348,10 @@ impl Weights {
         Ok((host, Self { layout, params, buffers }))
     }
 
-    /// Where the weights live.
+    /// Where the weights live, but for tables in main memory.
     pub fn device(&self) -> Device {
-        self.params[0].device()
+        let elsewhere = self.params.iter().map(Tensor::device).find(|d| !flex::is_cpu(d));
+        elsewhere.unwrap_or_else(|| self.params[0].device())
     }
 }
 
@@ -346,18 +375,25 @@ pub async fn drain(tensors: Vec<Tensor<1>>) -> Result<Vec<f32>> {
 /// # Errors
 /// The device failed.
 pub async fn read_all(tensors: &[Tensor<1>]) -> Result<Vec<f32>> {
-    match tensors {
-        [] => Ok(Vec::new()),
-        // One copy from a GPU: each is a wait of its own.
-        [first, ..] if !flex::is_cpu(&first.device()) => {
-            read(Tensor::cat(tensors.to_vec(), 0)).await
+    let mut flat = Vec::with_capacity(tensors.iter().map(|t| t.dims()[0]).sum());
+    let mut left = tensors;
+    while let Some(first) = left.first() {
+        let mut n = first.dims()[0];
+        let mut together = 1;
+        // Few copies from a GPU, since each is a wait of its own; none above what every device binds.
+        if !flex::is_cpu(&first.device()) {
+            let joins = |t: &&Tensor<1>| {
+                n += t.dims()[0];
+                n <= BOUND && !flex::is_cpu(&t.device())
+            };
+            together += left[1..].iter().take_while(joins).count();
         }
-        _ => {
-            let mut flat = Vec::with_capacity(tensors.iter().map(|t| t.dims()[0]).sum());
-            for t in tensors {
-                flat.extend(read(t.clone()).await?);
-            }
-            Ok(flat)
-        }
+        let (now, later) = left.split_at(together);
+        left = later;
+        flat.extend(match now {
+            [one] => read(one.clone()).await?,
+            several => read(Tensor::cat(several.to_vec(), 0)).await?,
+        });
     }
+    Ok(flat)
 }

@@ -14,7 +14,7 @@ use crate::gpu::{Pace, buffers};
 use crate::job_context::JobContext;
 use crate::models::weights::drain;
 use crate::models::{HostWeights, Mode, WeightLayout, Weights, read_all};
-use crate::subject::{ScoreSettings, Subject};
+use crate::subject::{ScoreSettings, Settings, Subject};
 use crate::train::optimizer::plus;
 use crate::train::{clip_norm, shards};
 use crate::words::Estimator;
@@ -92,7 +92,9 @@ async fn sum_of_gradients(
         let ranking = sum.ranking(layout.clone(), estimator, forget).await?;
         Ok(Scores { n_forget, seconds: started.elapsed().as_secs_f64(), ..ranking })
     };
-    let how = subject.settings().scoring;
+    let settings = subject.settings();
+    settings.note().into_iter().for_each(|note| job.note(note));
+    let Settings { scoring: how, most, .. } = settings;
     let ScoreSettings { stream, batch: each, clip, .. } = how;
     let mut sum = Sum::new(&weights.device(), layout.n());
     let mut pace = Pace::start();
@@ -105,8 +107,8 @@ async fn sum_of_gradients(
         let mut rng = rng::seeded(seed, &format!("{stream} {i}"));
         let mut gradient = Vec::new();
         for part in batch.chunks(PART) {
-            let size = shards::size(weights, part.len());
-            let parts = PlainBatch::of(subject, part, &mut rng).split(size);
+            let size = shards::size(weights, part.len()).min(most);
+            let parts = (PlainBatch::of(subject, part, &mut rng).split(size), size);
             let (_, more) = shards::gradients(weights, Mode::Eval, parts, |pass, part| {
                 part.scored(pass, &how, batch.len())
             });
@@ -114,8 +116,8 @@ async fn sum_of_gradients(
             gradient = plus(gradient, more);
             job.advance(part.len()).await?;
         }
-        if let Some(most) = clip {
-            gradient = clip_norm(gradient, most);
+        if let Some(norm) = clip {
+            gradient = clip_norm(gradient, norm);
         }
         if estimator == Estimator::SumAbsGrad {
             gradient = gradient.into_iter().map(|g| g.abs()).collect();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::sampler::{Denoising, Fresh, values};
 use super::{Given, Wanted, noise};
@@ -38,6 +38,22 @@ impl LatentWeights {
     }
 }
 
+impl LatentWeights {
+    /// The same weights for square pictures of another side, in pixels.
+    ///
+    /// # Errors
+    /// As [`LatentNetwork::sized`].
+    pub fn sized(&self, side: usize) -> Result<Self> {
+        Ok(Self { network: Arc::new(self.network.sized(side)?), ..self.clone() })
+    }
+
+    /// The same for a first look at half the side, where pictures are so large that a person would wait for them.
+    pub fn rough(&self) -> Option<Self> {
+        let [_, side, _] = self.network.picture_shape();
+        (self.network.drawing() >= LARGE).then(|| self.sized(side / 2).ok()).flatten()
+    }
+}
+
 /// A picture of a prompt.
 pub type WantedPrompt = Wanted<String>;
 
@@ -46,6 +62,8 @@ pub type GivenPrompts = Given<Tensor<3>>;
 
 /// Pictures of a part on the CPU.
 const SHARD: usize = 4;
+/// Bytes that a picture takes while it is drawn from which on a rough one is shown first.
+const LARGE: u64 = 512 << 20;
 /// Bytes that several pictures may take on a GPU, which does not tell what it has: those of a small one.
 const GPU_ROOM: u64 = 3 << 30;
 
@@ -226,9 +244,23 @@ impl LatentWeights {
     }
 }
 
-/// The text encoder's vectors of captions, [n, tokens, width]; `text` are its weights.
+/// The text encoder's vectors of captions, [n, tokens, width], each encoded once; `text` are its weights.
 pub fn contexts(network: &LatentNetwork, text: &Weights, ids: &[Vec<u32>]) -> Tensor<3> {
-    network.text.forward(&Pass::new(text, Mode::Eval), ids)
+    let mut once: Vec<Vec<u32>> = Vec::new();
+    let mut place = |ids: &Vec<u32>| {
+        let known = once.iter().position(|other| other == ids);
+        known.unwrap_or_else(|| {
+            once.push(ids.clone());
+            once.len() - 1
+        }) as i32
+    };
+    let places: Vec<i32> = ids.iter().map(&mut place).collect();
+    let vectors = network.text.forward(&Pass::new(text, Mode::Eval), &once);
+    if once.len() == ids.len() {
+        return vectors;
+    }
+    let places = TensorData::new(places, [ids.len()]);
+    vectors.select(0, Tensor::<1, Int>::from_data(places, &text.device()))
 }
 
 /// The scaled latents of `n` pictures with values in [0, 1]; `vae` are the autoencoder's weights. [n, c, h, w].

@@ -81,7 +81,8 @@ impl Diffuser for Classes {
         let (plain, clip) = (Settings::PLAIN, Some(1.0));
         let scoring = ScoreSettings { guidance: 2.0, times, clip, ..plain.scoring };
         let augment = Some(self.augment);
-        Settings { scoring, augment, part: PART, together: true, clip, ..plain }
+        let most = self.unet.activations().together();
+        Settings { scoring, augment, part: PART, most, together: true, clip, ..plain }
     }
 }
 

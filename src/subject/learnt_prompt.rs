@@ -10,7 +10,7 @@ use super::items::Noised;
 use super::{Items, Noising};
 use crate::data::rng;
 use crate::error::Result;
-use crate::models::{Init, Mode, Pass, WeightLayout, Weights};
+use crate::models::{Init, Mode, WeightLayout, Weights};
 use crate::sampling::LatentWeights;
 use crate::train::{Optimizer, Rule, mse, shards};
 
@@ -60,15 +60,15 @@ impl<'a> Learner<'a> {
         let mut rng = rng::seeded(self.seed, &format!("learnt prompt {step}"));
         let indices: Vec<usize> = (0..batch).map(|_| rng.random_range(0..items.len())).collect();
         let noised = self.noising.batch(items, &indices, &mut rng);
-        let size = shards::size(&self.vectors, batch);
         let unet = &self.noising.network.unet;
-        let parts = noised.split(size);
+        let size = shards::size(&self.vectors, batch).min(unet.activations().together());
+        let parts = (noised.split(size), size);
         let (loss, gradients) =
             shards::gradients(&self.vectors, Mode::Eval, parts, |pass, b: Noised| {
                 let n = b.t.len();
                 let vectors: Tensor<2> = pass.weights.get(0);
                 let context = vectors.unsqueeze::<3>().repeat_dim(0, n);
-                let frozen = Pass::new(&self.weights.unet, Mode::Eval);
+                let frozen = pass.over(&self.weights.unet, Mode::Eval);
                 mse(unet.forward(&frozen, b.x, &b.t, &context), b.target)
                     * (n as f64 / batch as f64)
             });

@@ -83,6 +83,8 @@ pub struct Settings {
     pub stream: &'static str,
     /// Items of a diffusion model that are drawn at a time.
     pub part: usize,
+    /// Items of one graph, at most: few where a picture's takes much memory.
+    pub most: usize,
     /// Whether both losses of a diffusion model's update are one graph.
     pub together: bool,
     /// The norm that an update's gradient is clipped to.
@@ -103,9 +105,25 @@ impl Settings {
         rule: Rule::ADAM,
         stream: "unlearn",
         part: usize::MAX,
+        most: usize::MAX,
         together: false,
         clip: None,
     };
+}
+
+impl Settings {
+    /// What a person should know of how gradients are taken.
+    pub fn note(&self) -> Option<String> {
+        let items = match self.most {
+            usize::MAX => return None,
+            1 => "one picture".to_string(),
+            n => format!("{n} pictures"),
+        };
+        Some(format!(
+            "the model is large: its blocks are computed again for the gradient, {items} at a time, which takes less \
+             memory and more time"
+        ))
+    }
 }
 
 /// How weights are scored by gradients.

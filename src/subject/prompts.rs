@@ -57,7 +57,10 @@ impl Diffuser for Prompts {
         let stream = "prompt saliency";
         let plain = Settings::PLAIN;
         let scoring = ScoreSettings { stream, batch: 32, guidance: 7.5, ..plain.scoring };
-        Settings { scoring, stream: "prompt step", ..plain }
+        let most = self.noising.network.unet.activations().together();
+        // Of a large model one gradient is all that there is room for.
+        let together = most < usize::MAX;
+        Settings { scoring, stream: "prompt step", most, together, ..plain }
     }
 
     fn prompts(&self) -> Option<&Prompts> {

@@ -1,29 +1,34 @@
 //! A batch in parts: gradients of each, added up.
 
+use std::rc::Rc;
+
 use burn::tensor::Tensor;
 
 use super::optimizer::plus;
 use crate::gpu::{flex, spread};
-use crate::models::{Mode, Pass, Weights};
+use crate::models::{Mode, Pass, Tape, Weights};
 
 /// Pictures of a part on the CPU. A constant, so that a sum is the same on any number of cores.
 pub const SHARD: usize = 16;
+/// Values of gradients that are held at once by parts that are done together; it changes no sum.
+const HELD: usize = 1 << 28;
 
 /// Pictures of a part: few enough on the CPU that every core has one, all of them elsewhere.
 pub fn size(weights: &Weights, whole: usize) -> usize {
     if flex::is_cpu(&weights.device()) { SHARD.min(whole) } else { whole }
 }
 
-/// The sums of the parts' losses and gradients. On the CPU each core takes parts, which share no
-/// graph; elsewhere the device takes one after another. Networks that normalise over the batch
-/// cannot be split this way in training mode.
+/// The sums of the losses and gradients of parts of `size` items. On the CPU each core takes parts, which share no
+/// graph; elsewhere the device takes one after another, as the CPU does where gradients are large. Networks that
+/// normalise over the batch cannot be split this way in training mode.
 pub fn gradients<P: Send>(
     weights: &Weights,
     mode: Mode,
-    parts: Vec<P>,
+    (parts, size): (Vec<P>, usize),
     loss: impl Fn(&Pass, P) -> Tensor<1> + Sync,
 ) -> (Tensor<1>, Vec<Tensor<1>>) {
-    let (sum, [gradients]) = joint([weights], mode, parts, |[pass], part| loss(pass, part));
+    let one = |[pass]: [&Pass; 1], part| loss(pass, part);
+    let (sum, [gradients]) = joint([weights], mode, (parts, size), one);
     (sum, gradients)
 }
 
@@ -31,11 +36,20 @@ pub fn gradients<P: Send>(
 pub fn joint<const N: usize, P: Send>(
     weights: [&Weights; N],
     mode: Mode,
-    parts: Vec<P>,
+    (parts, size): (Vec<P>, usize),
     loss: impl Fn([&Pass; N], P) -> Tensor<1> + Sync,
 ) -> (Tensor<1>, [Vec<Tensor<1>>; N]) {
-    let parts = parts.into_iter().enumerate().collect();
-    let one = |(i, part)| of(weights, mode.from(i * SHARD), part, &loss);
+    let values: usize = weights.iter().map(|weights| weights.layout.n()).sum();
+    let held = values * parts.len();
+    let mut parts = parts.into_iter().enumerate().collect::<Vec<_>>();
+    if held > HELD {
+        let mut sums = Sums::new(weights);
+        let each = parts.drain(..);
+        let losses = each.map(|(i, part)| sums.add(weights, mode.from(i * size), part, &loss));
+        let loss = losses.reduce(|sum, loss| sum + loss).expect("a batch has parts");
+        return (loss, sums.done(weights));
+    }
+    let one = |(i, part)| of(weights, mode.from(i * size), part, &loss);
     let mut done = spread(&weights[0].device(), parts, one).into_iter();
     let first = done.next().expect("a batch has parts");
     done.fold(first, |(loss, sums), (l, more)| {
@@ -51,6 +65,10 @@ pub fn squares<I: Send>(
     parts: Vec<Vec<I>>,
     loss: impl Fn(&Pass, I) -> Tensor<1> + Sync,
 ) -> Vec<Tensor<1>> {
+    let mut parts = parts;
+    if 2 * weights.layout.n() * parts.len() > HELD {
+        parts = vec![parts.into_iter().flatten().collect()];
+    }
     let part = |items: Vec<I>| {
         items.into_iter().fold(Vec::new(), |sum, item| {
             let one = |[pass]: [&Pass; 1], item| loss(pass, item);
@@ -68,10 +86,49 @@ pub fn of<const N: usize, P>(
     part: P,
     loss: &impl Fn([&Pass; N], P) -> Tensor<1>,
 ) -> (Tensor<1>, [Vec<Tensor<1>>; N]) {
-    let tracked = weights.map(Weights::tracked);
-    let passes = tracked.each_ref().map(|weights| Pass::new(weights, mode));
-    let loss = loss(passes.each_ref(), part);
-    let mut all = loss.backward();
-    let gradients = tracked.each_ref().map(|weights| weights.gradients(&mut all));
-    (loss.without_autodiff(), gradients)
+    let mut sums = Sums::new(weights);
+    let loss = sums.add(weights, mode, part, loss);
+    (loss, sums.done(weights))
+}
+
+/// Gradients so far, a place for each parameter.
+struct Sums<const N: usize>([Vec<Option<Tensor<1>>>; N]);
+
+impl<const N: usize> Sums<N> {
+    /// Of nothing.
+    fn new(weights: [&Weights; N]) -> Self {
+        Self(weights.map(|weights| vec![None; weights.params.len()]))
+    }
+
+    /// Adds a part's gradients, as they are found, from a graph of its own; its loss.
+    fn add<P>(
+        &mut self,
+        weights: [&Weights; N],
+        mode: Mode,
+        part: P,
+        loss: &impl Fn([&Pass; N], P) -> Tensor<1>,
+    ) -> Tensor<1> {
+        let tracked = weights.map(Weights::tracked);
+        let tape = Rc::new(Tape::default());
+        let passes = tracked.each_ref().map(|weights| Pass::new(weights, mode).taped(&tape));
+        let loss = loss(passes.each_ref(), part);
+        let found = loss.backward();
+        let loss = loss.without_autodiff();
+        tape.unwind(found, |found| {
+            for (weights, sums) in tracked.iter().zip(&mut self.0) {
+                weights.add_gradients(found, sums);
+            }
+        });
+        loss
+    }
+
+    /// The gradients, zeros where the loss does not depend on a parameter.
+    fn done(self, weights: [&Weights; N]) -> [Vec<Tensor<1>>; N] {
+        let mut weights = weights.into_iter();
+        self.0.map(|sums| {
+            let params = weights.next().map_or(&[][..], |weights| &weights.params);
+            let sums = sums.into_iter().zip(params);
+            sums.map(|(sum, param)| sum.unwrap_or_else(|| param.zeros_like())).collect()
+        })
+    }
 }

@@ -184,7 +184,9 @@ impl Objective for OfClasses {
             Network::Unet(net) => {
                 let mut b = noised(pixels, &batch, augment, &self.schedule, &mut rng, device);
                 drop_condition(&mut b.own, CONDITION_DROP, &mut rng);
-                let parts = b.split(shards::size(weights, batch.len()));
+                let most = net.activations().together();
+                let size = shards::size(weights, batch.len()).min(most);
+                let parts = (b.split(size), size);
                 let loss = |pass: &Pass, b: NoisedClasses| {
                     let share = b.t.len() as f64 / batch.len() as f64;
                     mse(net.forward(pass, b.x, &b.t, &b.own), b.target) * share

@@ -186,7 +186,8 @@ pub async fn fisher_times(
         // Evaluation draws nothing at random.
         let mut rng = rng::seeded(0, "none");
         let (net, x) = (&*of.net, of.plain(batch, &mut rng));
-        let parts = x.split(shards::size(theta, batch.len()), 0);
+        let size = shards::size(theta, batch.len());
+        let parts = (x.split(size, 0), size);
         let (_, more) = shards::gradients(theta, Mode::Eval, parts, |pass, x| {
             let [ahead, behind] =
                 sides.each_ref().map(|w| net.forward(&Pass::new(w, Mode::Eval), x.clone()));

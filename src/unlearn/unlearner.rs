@@ -82,6 +82,7 @@ impl Unlearner {
         job: &mut JobContext,
     ) -> Result<Self> {
         let mut weights = start.clone();
+        subject.settings().note().into_iter().for_each(|note| job.note(note));
         let mut work = (plan.method.work)(&plan.knobs);
         work.begin(&mut MethodContext {
             subject: &subject,
@@ -269,7 +270,7 @@ impl Unlearner {
     ) -> Result<(Update, LossParts)> {
         let batch = self.plan.batch;
         let order = self.plan.how.order;
-        let Settings { part, together, .. } = of.settings();
+        let Settings { part, most: graph, together, .. } = of.settings();
         let apart = order == Order::Drawn(Losses::Pair) || !together;
         // Of the forget loss or of both together, and of the retain loss where it stands alone.
         let mut sums: [(Vec<Tensor<1>>, Vec<Tensor<1>>); 2] = Default::default();
@@ -280,7 +281,7 @@ impl Unlearner {
         for start in (0..batch).step_by(most) {
             job.check().await?;
             let n = most.min(batch - start);
-            let size = if whole { n } else { shards::size(&self.weights, n) };
+            let size = if whole { n } else { shards::size(&self.weights, n).min(graph) };
             let mut drawn = |items: &[usize], forgotten: bool| {
                 let any = |_| items[rng.random_range(0..items.len())];
                 let items: Vec<usize> = (0..n).map(any).collect();
@@ -293,10 +294,12 @@ impl Unlearner {
                 let mut retained = retained.into_iter().flat_map(|b| b.split(size));
                 let parts = (0..n.div_ceil(size)).map(|_| (forgotten.next(), retained.next()));
                 let mode = Mode::train(self.plan.seed, self.step, 2 * start + sum);
-                let (loss, more) =
-                    shards::gradients(&self.weights, mode, parts.collect(), |pass, part| {
-                        self.loss(pass, part, at) / batch as f64
-                    });
+                let (loss, more) = shards::gradients(
+                    &self.weights,
+                    mode,
+                    (parts.collect(), size),
+                    |pass, part| self.loss(pass, part, at) / batch as f64,
+                );
                 let (losses, gradients) = &mut sums[sum];
                 *gradients = plus(std::mem::take(gradients), more);
                 losses.push(loss);

@@ -414,11 +414,7 @@ fn folders_of_todays_diffusers_and_transformers_are_read() {
         );
     same(&files, "defaults");
     // A sampler that is not here.
-    for name in [
-        "DPMSolverMultistepScheduler",
-        "UniPCMultistepScheduler",
-        "EulerAncestralDiscreteScheduler",
-    ] {
+    for name in ["UniPCMultistepScheduler", "EulerAncestralDiscreteScheduler"] {
         let files =
             whole().replaced("scheduler/scheduler_config.json", "PNDMScheduler", name).replaced(
                 "scheduler/scheduler_config.json",
@@ -429,6 +425,20 @@ fn folders_of_todays_diffusers_and_transformers_are_read() {
         assert!(read.network.notes[0].contains(name), "{:?}", read.network.notes);
         assert_eq!(read.network.scheduler.kind, SolverKind::Euler);
         assert_eq!(read.network.scheduler.beta_end, model.network.scheduler.beta_end);
+    }
+    // One that is here, and in a form that is not.
+    let class = "DPMSolverMultistepScheduler";
+    for (algorithm, noted) in [("dpmsolver++", false), ("sde-dpmsolver++", true)] {
+        let settings = format!(
+            "\"algorithm_type\": \"{algorithm}\", \"lambda_min_clipped\": -Infinity, \"steps_offset\""
+        );
+        let files = whole()
+            .replaced("scheduler/scheduler_config.json", "PNDMScheduler", class)
+            .replaced("scheduler/scheduler_config.json", "\"steps_offset\"", &settings);
+        let read = same(&files, algorithm);
+        assert_eq!(read.network.scheduler.kind, SolverKind::Dpm);
+        let said = read.network.notes.iter().any(|note| note.contains("algorithm_type"));
+        assert_eq!(said, noted, "{:?}", read.network.notes);
     }
 }
 

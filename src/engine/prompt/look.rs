@@ -70,7 +70,7 @@ impl PromptSetting {
         options: &SampleOptions,
         job: &mut JobContext,
     ) -> Result<Grid> {
-        let Noising { network, target, corpus, .. } = &self.noising;
+        let Noising { target, corpus, .. } = &self.noising;
         let judge = self.judge()?;
         let (asked, classes): (Vec<_>, Vec<_>) =
             pane_tiles(self, &judge).into_iter().flatten().unzip();
@@ -84,7 +84,7 @@ impl PromptSetting {
         let each = self.size.columns;
         let rows = classes.iter().step_by(each).copied().collect();
         let names = asked.into_iter().step_by(each).map(|wanted| wanted.condition).collect();
-        Ok(Grid { names, ..Grid::new(rows, network.picture_shape(), pixels, seen) })
+        Ok(Grid { names, ..Grid::new(rows, weights.network.picture_shape(), pixels, seen) })
     }
 
     /// UA, RA and TA of prompts that are drawn from what the model was shown; `told` hears of every round. What the
@@ -250,6 +250,23 @@ impl Opening {
 }
 
 impl Work<'_> {
+    /// A first, small look at what the unchanged model makes of a request's prompts, where the pictures themselves are
+    /// large; nothing where they are drawn at once or are known.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn rough_pane(&mut self, of: &PromptSetting) -> Result<Option<PromptPane>> {
+        let known = self.session.store.get::<Grid>(&of.asked.key).is_some();
+        let Some(rough) = of.weights.rough().filter(|_| !known) else {
+            return Ok(None);
+        };
+        let (_, forgotten) = pane(&of.noising.target, &of.noising.corpus, of.known);
+        let steps = (of.options.steps / 2).max(4);
+        let options = SampleOptions { steps, ..of.options };
+        let grid = Arc::new(of.pane(&rough, &options, self.job).await?);
+        Ok(Some(PromptPane { grid, forgotten, notice: of.notice() }))
+    }
+
     /// What the unchanged model makes of a request's prompts; drawn once.
     ///
     /// # Errors

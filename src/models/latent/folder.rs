@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::settings::{KNOWN, Settings, without_infinities};
 use super::tokenizer;
 use super::{AutoencoderConfig, LatentModel, LatentNetwork, TextConfig, UnetConfig, parts, single};
-use crate::diffusion::SchedulerConfig;
+use crate::diffusion::{SchedulerConfig, SolverKind};
 use crate::error::{Error, Result, ensure};
 use crate::models::{Precision, Source, checkpoint};
 use crate::words::{SINGLE, gib};
@@ -220,18 +220,29 @@ fn scheduler(files: &dyn Files) -> Result<(SchedulerConfig, Option<String>)> {
     let mut value: Value = needed(files, name, json(files, name)?)?;
     let class = value.get("_class_name").and_then(Value::as_str).unwrap_or("nothing").to_string();
     let known = SchedulerConfig::knows(&class);
-    if !known && let Some(all) = value.as_object_mut() {
+    // Members of a large family are met in many settings.
+    let other = match known && class == SolverKind::Dpm.class_name() {
+        true => KNOWN.scheduler.check(&value).err(),
+        false => None,
+    };
+    if (!known || other.is_some())
+        && let Some(all) = value.as_object_mut()
+    {
         // What only its own solver reads goes with it.
         all.retain(|key, _| KNOWN.schedule.contains(key));
     }
     let config = settled(files, name, value, &KNOWN.scheduler, SchedulerConfig::check)?;
-    let note = (!known).then(|| {
-        let class: String = class.escape_default().take(60).collect();
-        format!(
+    let class: String = class.escape_default().take(60).collect();
+    let note = match other {
+        Some(why) => Some(format!(
+            "the sampler {class} is used as it is by default, with the model's noise schedule: {why}"
+        )),
+        None if known => None,
+        None => Some(format!(
             "the sampler {class} is not known here; {} takes its place with the model's noise schedule",
             config.kind.class_name()
-        )
-    });
+        )),
+    };
     Ok((config, note))
 }
 

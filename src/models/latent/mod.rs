@@ -75,6 +75,21 @@ impl LatentNetwork {
         [self.vae.config.latent_channels, side, side]
     }
 
+    /// The same networks for square pictures of another side; no weight depends on it.
+    ///
+    /// # Errors
+    /// No latent is of that side, or the U-Net cannot halve it between its levels.
+    pub fn sized(&self, side: usize) -> Result<Self> {
+        let step = self.vae.config.factor() << (self.unet.config.block_out_channels.len() - 1);
+        if side == 0 || side > 4096 || !side.is_multiple_of(step) {
+            let right = format!("a multiple of {step} is needed, up to 4096");
+            return Err(Error::argument("size", side, right));
+        }
+        let mut other = self.clone();
+        other.unet.config.sample_size = side / self.vae.config.factor();
+        Ok(other)
+    }
+
     /// Bytes of memory that a picture takes while it is drawn with guidance, beside the weights: the
     /// most of the U-Net's and of the decoder's passes, attention in tiles (`layers`).
     pub fn drawing(&self) -> u64 {

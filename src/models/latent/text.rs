@@ -1,7 +1,7 @@
 //! CLIP's text encoder (Radford et al. 2021), as Stable Diffusion 1.x uses it: the hidden states
 //! of the last layer after the final normalisation.
 
-use burn::tensor::{Int, Tensor, TensorData, activation};
+use burn::tensor::{Tensor, TensorData, activation};
 use serde::{Deserialize, Serialize};
 
 use super::settings::bounded;
@@ -120,9 +120,7 @@ impl TextEncoder {
     pub fn forward(&self, pass: &Pass, ids: &[Vec<u32>]) -> Tensor<3> {
         let (n, t, d) = (ids.len(), ids.first().map_or(0, Vec::len), self.config.hidden_size);
         let device = pass.weights.device().without_autodiff();
-        let flat: Vec<i32> = ids.iter().flatten().map(|id| *id as i32).collect();
-        let flat = Tensor::<1, Int>::from_data(TensorData::new(flat, [n * t]), &device);
-        let words = pass.weights.get::<2>(self.tokens).select(0, flat).reshape([n, t, d]);
+        let words = pass.weights.rows(self.tokens, &ids.concat()).reshape([n, t, d]);
         let places = pass.weights.get::<2>(self.positions).slice([0..t, 0..d]);
         let mut x = words + places.unsqueeze();
         let mask = causal(t, &device);

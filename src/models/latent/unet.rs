@@ -8,8 +8,8 @@ use super::settings::{bounded, halves};
 use crate::error::ensure;
 use crate::gpu::Padding;
 use crate::models::{
-    Attends, Beside, Conv, DIFFUSERS, Groups, Mlp, Pass, Scope, Sinusoid, Sketch, Style,
-    TransformerShape, Trunk,
+    Activations, Attends, Beside, Conv, DIFFUSERS, Groups, Mlp, Pass, Scope, Sinusoid, Sketch,
+    Style, TransformerShape, Trunk,
 };
 
 /// One number for all levels, or one for each.
@@ -154,6 +154,11 @@ impl LatentUnet {
         let attends = (Some(&down as _), prompt(last), Some(&up as _));
         let trunk = Trunk::new(at, &style, (conv_in, first), config.out_channels, attends);
         Self { config, time, trunk }
+    }
+
+    /// What a latent's gradient keeps of the way forward.
+    pub fn activations(&self) -> Activations {
+        self.trunk.activations([self.config.sample_size; 2])
     }
 
     /// Draws [`LatentUnet::forward`].

@@ -62,7 +62,7 @@ impl Objective for OfPictures {
             let divergence = (mean.square() + logvar.clone().exp() - logvar - 1.0).mean() * 0.5;
             (error + divergence * KL) * share
         };
-        let (loss, gradients) = shards::gradients(weights, Mode::TRAIN, parts, loss);
+        let (loss, gradients) = shards::gradients(weights, Mode::TRAIN, (parts, size), loss);
         Ok((loss, vec![clip_norm(gradients, 1.0)]))
     }
 }

@@ -51,9 +51,9 @@ impl Objective for OfLatents {
         let items = self.epochs.batch(step, [n, batch, per_epoch], seed, "latent epoch").to_vec();
         let mut rng = rng::seeded(seed, &format!("diffusion step {step}"));
         let weights = [&learners[0].weights, &learners[1].weights];
-        let size = shards::size(weights[1], batch);
-        let parts = items.chunks(size).map(|part| self.part(part, &mut rng)).collect();
         let network = &self.network;
+        let size = shards::size(weights[1], batch).min(network.unet.activations().together());
+        let parts = items.chunks(size).map(|part| self.part(part, &mut rng)).collect();
         let loss = |[text, unet]: [&Pass; 2], part: Part| {
             let n = part.t.len();
             let context = network.text.forward(text, &part.ids);
@@ -64,7 +64,7 @@ impl Objective for OfLatents {
             let error = (out - part.target).square() * weight;
             error.mean() * (n as f64 / batch as f64)
         };
-        let (loss, gradients) = shards::joint(weights, Mode::TRAIN, parts, loss);
+        let (loss, gradients) = shards::joint(weights, Mode::TRAIN, (parts, size), loss);
         Ok((loss, gradients.map(|gradients| clip_norm(gradients, 1.0)).into()))
     }
 }
