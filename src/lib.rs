@@ -14,7 +14,7 @@ pub mod gpu;
 pub mod job_context;
 pub mod models;
 pub mod pickle;
-mod platform;
+pub mod platform;
 pub mod run;
 pub mod saliency;
 pub mod sampling;

@@ -96,25 +96,31 @@ async fn sum_of_gradients(
     settings.note().into_iter().for_each(|note| job.note(note));
     let Settings { scoring: how, most, .. } = settings;
     let ScoreSettings { stream, batch: each, clip, .. } = how;
+    // Of a large model one sum is all that there is room for, unless each batch's is looked at by itself.
+    let one = most < usize::MAX && clip.is_none() && estimator != Estimator::SumAbsGrad;
     let mut sum = Sum::new(&weights.device(), layout.n());
     let mut pace = Pace::start();
     let batches = items.len().div_ceil(each);
     job.phase("Scoring weights", items.len());
+    let mut gradient = Vec::new();
     for (i, batch) in items.chunks(each).enumerate() {
-        if let Some(early) = early.as_mut().filter(|_| i.is_power_of_two()) {
+        if let Some(early) = early.as_mut().filter(|_| i.is_power_of_two() && !one) {
             early(ranking(sum.clone(), i * each).await?);
         }
         let mut rng = rng::seeded(seed, &format!("{stream} {i}"));
-        let mut gradient = Vec::new();
-        for part in batch.chunks(PART) {
+        for part in batch.chunks(PART.min(most)) {
             let size = shards::size(weights, part.len()).min(most);
             let parts = (PlainBatch::of(subject, part, &mut rng).split(size), size);
-            let (_, more) = shards::gradients(weights, Mode::Eval, parts, |pass, part| {
+            let before = std::mem::take(&mut gradient);
+            (_, gradient) = shards::onto(before, weights, Mode::Eval, parts, |pass, part| {
                 part.scored(pass, &how, batch.len())
             });
-            pace.step(&more[0]).await?;
-            gradient = plus(gradient, more);
+            pace.step(&gradient[0]).await?;
             job.advance(part.len()).await?;
+        }
+        let last = i + 1 == batches;
+        if one && !last {
+            continue;
         }
         if let Some(norm) = clip {
             gradient = clip_norm(gradient, norm);
@@ -122,7 +128,7 @@ async fn sum_of_gradients(
         if estimator == Estimator::SumAbsGrad {
             gradient = gradient.into_iter().map(|g| g.abs()).collect();
         }
-        sum.add(gradient, i + 1 == batches)?;
+        sum.add(std::mem::take(&mut gradient), last)?;
     }
     ranking(sum, items.len()).await
 }

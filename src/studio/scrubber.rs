@@ -29,9 +29,11 @@ pub fn scrubber_ui(studio: &mut Studio, ui: &mut Ui) {
     if stops.len() < 2 {
         return;
     }
+    // Room is left below the curve for what was held before: what is held by now has it in the next frame.
+    let held = studio.state.session().scrub.is_some();
     play(studio, &stops, ui);
     slider_ui(studio, &stops, ui);
-    if studio.state.session().scrub.is_some() {
+    if held {
         actions_ui(&mut studio.state, ui);
     }
 }

@@ -18,6 +18,11 @@ pub fn size(weights: &Weights, whole: usize) -> usize {
     if flex::is_cpu(&weights.device()) { SHARD.min(whole) } else { whole }
 }
 
+/// Whether so many parts, whose gradients have so many values each, are done together.
+pub fn are_together(parts: usize, values: usize) -> bool {
+    values * parts <= HELD
+}
+
 /// The sums of the losses and gradients of parts of `size` items. On the CPU each core takes parts, which share no
 /// graph; elsewhere the device takes one after another, as the CPU does where gradients are large. Networks that
 /// normalise over the batch cannot be split this way in training mode.
@@ -27,8 +32,19 @@ pub fn gradients<P: Send>(
     (parts, size): (Vec<P>, usize),
     loss: impl Fn(&Pass, P) -> Tensor<1> + Sync,
 ) -> (Tensor<1>, Vec<Tensor<1>>) {
+    onto(Vec::new(), weights, mode, (parts, size), loss)
+}
+
+/// The same on top of gradients that were summed before, if any; there is no second copy of large ones.
+pub fn onto<P: Send>(
+    before: Vec<Tensor<1>>,
+    weights: &Weights,
+    mode: Mode,
+    (parts, size): (Vec<P>, usize),
+    loss: impl Fn(&Pass, P) -> Tensor<1> + Sync,
+) -> (Tensor<1>, Vec<Tensor<1>>) {
     let one = |[pass]: [&Pass; 1], part| loss(pass, part);
-    let (sum, [gradients]) = joint([weights], mode, (parts, size), one);
+    let (sum, [gradients]) = summed([before], [weights], mode, (parts, size), one);
     (sum, gradients)
 }
 
@@ -39,11 +55,20 @@ pub fn joint<const N: usize, P: Send>(
     (parts, size): (Vec<P>, usize),
     loss: impl Fn([&Pass; N], P) -> Tensor<1> + Sync,
 ) -> (Tensor<1>, [Vec<Tensor<1>>; N]) {
+    summed([const { Vec::new() }; N], weights, mode, (parts, size), loss)
+}
+
+fn summed<const N: usize, P: Send>(
+    before: [Vec<Tensor<1>>; N],
+    weights: [&Weights; N],
+    mode: Mode,
+    (parts, size): (Vec<P>, usize),
+    loss: impl Fn([&Pass; N], P) -> Tensor<1> + Sync,
+) -> (Tensor<1>, [Vec<Tensor<1>>; N]) {
     let values: usize = weights.iter().map(|weights| weights.layout.n()).sum();
-    let held = values * parts.len();
     let mut parts = parts.into_iter().enumerate().collect::<Vec<_>>();
-    if held > HELD {
-        let mut sums = Sums::new(weights);
+    if !are_together(parts.len(), values) {
+        let mut sums = Sums::onto(before, weights);
         let each = parts.drain(..);
         let losses = each.map(|(i, part)| sums.add(weights, mode.from(i * size), part, &loss));
         let loss = losses.reduce(|sum, loss| sum + loss).expect("a batch has parts");
@@ -52,10 +77,17 @@ pub fn joint<const N: usize, P: Send>(
     let one = |(i, part)| of(weights, mode.from(i * size), part, &loss);
     let mut done = spread(&weights[0].device(), parts, one).into_iter();
     let first = done.next().expect("a batch has parts");
-    done.fold(first, |(loss, sums), (l, more)| {
-        let mut more = more.into_iter();
-        (loss + l, sums.map(|sum| plus(sum, more.next().unwrap_or_default())))
-    })
+    let (loss, sums) = done.fold(first, |(loss, sums), (l, more)| (loss + l, each(sums, more)));
+    (loss, each(before, sums))
+}
+
+/// Sums of each of several.
+fn each<const N: usize>(
+    sums: [Vec<Tensor<1>>; N],
+    more: [Vec<Tensor<1>>; N],
+) -> [Vec<Tensor<1>>; N] {
+    let mut more = more.into_iter();
+    sums.map(|sum| plus(sum, more.next().unwrap_or_default()))
 }
 
 /// The sum of the SQUARED gradients of every item by itself, in evaluation mode. A part is a list
@@ -66,7 +98,7 @@ pub fn squares<I: Send>(
     loss: impl Fn(&Pass, I) -> Tensor<1> + Sync,
 ) -> Vec<Tensor<1>> {
     let mut parts = parts;
-    if 2 * weights.layout.n() * parts.len() > HELD {
+    if !are_together(parts.len(), 2 * weights.layout.n()) {
         parts = vec![parts.into_iter().flatten().collect()];
     }
     let part = |items: Vec<I>| {
@@ -86,7 +118,7 @@ pub fn of<const N: usize, P>(
     part: P,
     loss: &impl Fn([&Pass; N], P) -> Tensor<1>,
 ) -> (Tensor<1>, [Vec<Tensor<1>>; N]) {
-    let mut sums = Sums::new(weights);
+    let mut sums = Sums::onto([const { Vec::new() }; N], weights);
     let loss = sums.add(weights, mode, part, loss);
     (loss, sums.done(weights))
 }
@@ -95,9 +127,14 @@ pub fn of<const N: usize, P>(
 struct Sums<const N: usize>([Vec<Option<Tensor<1>>>; N]);
 
 impl<const N: usize> Sums<N> {
-    /// Of nothing.
-    fn new(weights: [&Weights; N]) -> Self {
-        Self(weights.map(|weights| vec![None; weights.params.len()]))
+    /// With what was summed before, if anything.
+    fn onto(before: [Vec<Tensor<1>>; N], weights: [&Weights; N]) -> Self {
+        let mut weights = weights.into_iter();
+        Self(before.map(|before| {
+            let mut sums: Vec<_> = before.into_iter().map(Some).collect();
+            sums.resize(weights.next().map_or(0, |weights| weights.params.len()), None);
+            sums
+        }))
     }
 
     /// Adds a part's gradients, as they are found, from a graph of its own; its loss.

@@ -14,6 +14,8 @@ use crate::words::{Estimator, Recipe, gib};
 const F32: u64 = 4;
 /// Latents that are scored at a time, at the most.
 const SCORED: usize = 32;
+/// Bytes of main memory that the program takes before it does anything: its code, the corpus and the judge.
+const PROGRAM: u64 = 112 << 20;
 /// Densities that are tried where a run is too large.
 const DENSITIES: [f64; 3] = [0.25, 0.1, 0.05];
 
@@ -63,7 +65,7 @@ pub struct Updates {
     pub density: f64,
     /// Whether only the layers that read the prompt may change.
     pub attention: bool,
-    /// Latents that are scored at a time; none where the mask comes without gradients.
+    /// Latents that are scored; none where the mask comes without gradients.
     pub scored: usize,
     /// Numbers that the optimiser keeps of a free weight.
     pub moments: u64,
@@ -81,7 +83,7 @@ impl Updates {
             batch: plan.batch,
             density: if plan.estimator == Estimator::None { 1.0 } else { recipe.density },
             attention: plan.attention(),
-            scored: if looks { SCORED.min(recipe.budget.sizes().score) } else { 0 },
+            scored: if looks { recipe.budget.sizes().score } else { 0 },
             moments: if matches!(rule, Rule::Adam { .. }) { 2 } else { 1 },
             sets: if plan.alpha > 0.0 { 2 } else { 1 },
         }
@@ -111,11 +113,13 @@ impl Memory<'_> {
     /// Scores of all weights of the U-Net.
     pub fn mask(&self, updates: &Updates) -> Need {
         let n = F32 * self.weights();
-        let (parts, together) = self.parts(updates.scored);
+        let (parts, together) = self.parts(updates.scored.min(SCORED));
+        // Of the parts of a batch, the first of which becomes the sum, or the sum.
+        let more = parts - 1 + u64::from(updates.scored > SCORED && !self.is_heavy());
         let scores = if self.cpu { 0 } else { n };
         let held = vec![
             ("the sum of gradients", 0, n),
-            ("gradients", 0, parts * n),
+            ("gradients", 0, more * n),
             // With guidance, under two conditions.
             ("activations", 0, self.network.learning(2 * together)),
             ("scores", scores, 0),
@@ -127,7 +131,13 @@ impl Memory<'_> {
     pub fn run(&self, updates: &Updates) -> Vec<Need> {
         let weights = self.weights();
         let (n, free) = (F32 * weights, self.free(updates));
-        let (parts, together) = self.parts(updates.batch);
+        let (parts, mut together) = self.parts(updates.batch);
+        let mut sets = updates.sets;
+        if self.is_heavy() {
+            // Both losses are one graph.
+            together *= sets as usize;
+            sets = 1;
+        }
         // A number for each of them is kept of a small network alone.
         let scores = if n <= KEPT { n } else { 0 };
         let masked = updates.density < 1.0 || updates.attention;
@@ -142,7 +152,7 @@ impl Memory<'_> {
         };
         let updating = vec![
             ("trained weights", 0, trained),
-            ("gradients", 0, n * (parts + updates.sets - 1)),
+            ("gradients", 0, n * (parts + sets - 1)),
             ("the optimiser's moments", 0, moments),
             ("the mask", mask, flags),
             ("activations", 0, self.network.learning(together)),
@@ -231,13 +241,23 @@ impl Memory<'_> {
         (n as f64 * updates.density) as u64
     }
 
-    /// Gradients that a batch has at once, one of each of its parts, and how many of its items are on the way.
+    /// Whether blocks are computed again for the gradient.
+    fn is_heavy(&self) -> bool {
+        self.network.unet.activations().is_heavy()
+    }
+
+    /// Gradients that a batch has at once, and how many of its items are on the way.
     fn parts(&self, batch: usize) -> (u64, usize) {
+        let most = self.network.unet.activations().together();
         if !self.cpu {
-            return (1, batch);
+            return (1, batch.min(most));
         }
-        let parts = batch.div_ceil(shards::SHARD);
-        (parts as u64, batch.min(par::threads() * shards::SHARD))
+        let size = shards::SHARD.min(most).min(batch).max(1);
+        let parts = batch.div_ceil(size);
+        match shards::are_together(parts, self.weights() as usize) {
+            true => (parts as u64, batch.min(par::threads() * size)),
+            false => (1, size),
+        }
     }
 
     /// With the weights of all three networks.
@@ -245,10 +265,12 @@ impl Memory<'_> {
         let all = self.all();
         // On the CPU the weights that compute are those in main memory.
         let weights = ("weights", all, if self.cpu { 0 } else { all });
-        let held = std::iter::once(weights).chain(held).map(|(what, host, device)| {
-            let (host, device) = if self.cpu { (host + device, 0) } else { (host, device) };
-            Held { what, host, device }
-        });
+        let held = [("the program", PROGRAM, 0), weights].into_iter().chain(held).map(
+            |(what, host, device)| {
+                let (host, device) = if self.cpu { (host + device, 0) } else { (host, device) };
+                Held { what, host, device }
+            },
+        );
         Need { job, held: held.filter(|held| held.host + held.device > 0).collect() }
     }
 }
@@ -300,7 +322,7 @@ mod tests {
         // On the CPU nothing is on a device.
         assert!(of(true).jobs(&ASKED).iter().all(|need| need.device() == 0));
         let [host, device] = [Need::host, Need::device].map(|of_| of_(&of(false).drawing()));
-        assert!(host < device, "weights, and a picture on the device alone");
+        assert!(host - PROGRAM < device, "weights, and a picture on the device alone");
     }
 
     #[test]

@@ -51,6 +51,10 @@ export const hands = (studio) => {
       const work = await studio.work();
       return work && phase.test(work.phase) && work.done >= done;
     }),
+    leaves: (phase) => until(`the end of ${phase}`, async () => {
+      const work = await studio.work();
+      return !work || !phase.test(work.phase);
+    }),
     saved: () => until('a saved file', studio.saved),
   };
 };

@@ -11,7 +11,16 @@ const [where, what, out] = process.argv.slice(2);
 const LINK = '?model=emoji-t2i&budget=brief';
 
 // Where things lie, in points.
-const FIELD = [120, 120];
+const FIELD = [120, 116];
+const LOSS = [25, 544], LIVE = [33, 743];
+// The timeline, and where it lies while a step is held, with what can be done there below it.
+const END = [281, 743], STEP = [180, 743], HELD_LIVE = [33, 713], BRANCH = [93, 747];
+const MORE = [624, 583];
+const DIAL = [381, 511], HALF = [347, 511];
+const ATTACK = [334, 230];
+const EXPORT = [1020, 21], REPORT = [1040, 120];
+const TRAINS = /SalUn/;
+
 const steps = [
   ['prompt', async (at) => {
     await at.rests();
@@ -23,6 +32,61 @@ const steps = [
   ['saliency', async (at) => {
     await at.rests();
     await at.shot();
+  }],
+  ['forget', async (at) => {
+    await at.press('Control+Enter');
+    await at.reaches(TRAINS, 20);
+    await at.shot();
+  }],
+  ['scrub', async (at) => {
+    await at.leaves(TRAINS);
+    await at.reaches(TRAINS, 3);
+    await at.drag(END, STEP);
+    await at.shot();
+    await at.click(HELD_LIVE);
+  }],
+  ['control', async (at) => {
+    await at.reaches(TRAINS, 20);
+    await at.shot();
+  }],
+  ['verdict', async (at) => {
+    await at.rests();
+    await at.shot();
+  }],
+  ['dial', async (at) => {
+    await at.drag(DIAL, HALF);
+    await at.rests();
+    await at.shot();
+    await at.drag(HALF, DIAL);
+    await at.rests();
+  }],
+  ['attack', async (at) => {
+    await at.press('a');
+    await at.shot();
+    await at.click(ATTACK);
+    await at.rests();
+    await at.shot();
+  }],
+  ['branch', async (at) => {
+    await at.press('c');
+    await at.drag(END, STEP);
+    await at.click(BRANCH);
+    await at.press('Control+Enter');
+    await at.rests();
+    await at.shot();
+  }],
+  ['undo', async (at) => {
+    await at.click(MORE);
+    await at.rests();
+    await at.press('Control+z');
+    await at.rests();
+    await at.shot();
+  }],
+  ['report', async (at) => {
+    await at.click(EXPORT);
+    await at.shot();
+    await at.click(REPORT);
+    await at.saved();
   }],
 ];
 

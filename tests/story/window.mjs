@@ -32,7 +32,7 @@ export const open = async (program, link) => {
   });
   studio.on('exit', () => { ended = true; });
   // Without a window manager nobody gives it the keys.
-  const window = x('search', '--sync', '--name', 'SalUn Studio').toString().trim().split('\n')[0];
+  const window = x('search', '--sync', '--onlyvisible', '--name', 'SalUn Studio').toString().trim().split('\n')[0];
   x('windowfocus', '--sync', window);
   const runs = join(home, 'SalUn');
   return {

@@ -109,7 +109,7 @@ impl Fixture {
             .iter()
             .filter_map(|(name, (shape, values))| {
                 let name = name.strip_prefix("weights/")?;
-                let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+                let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
                 Some((name.to_string(), shape.clone(), (Dtype::F32, bytes)))
             })
             .collect();

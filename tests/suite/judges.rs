@@ -57,10 +57,10 @@ fn values(name: &str, shape: &[usize]) -> Vec<f32> {
 
 fn filled(layout: &Arc<WeightLayout>) -> HostWeights {
     let all = |entries: &[salun_studio::models::WeightEntry]| {
-        entries.iter().flat_map(|e| values(&e.name, &e.shape)).collect()
+        entries.iter().flat_map(|e| values(&e.name, &e.shape)).collect::<Vec<f32>>()
     };
     let (values, buffers) = (all(&layout.params), all(&layout.buffers));
-    HostWeights { layout: layout.clone(), values, buffers }
+    HostWeights { layout: layout.clone(), values: values.into(), buffers }
 }
 
 fn pictures(n: usize, channels: usize, side: usize) -> Vec<f32> {
@@ -139,10 +139,10 @@ fn torchvisions_resnets_see_what_torchvision_sees() {
             .layout
             .params
             .iter()
-            .map(|e| (e, &host.values))
-            .chain(host.layout.buffers.iter().map(|e| (e, &host.buffers)))
+            .map(|e| (e, &host.values[..]))
+            .chain(host.layout.buffers.iter().map(|e| (e, &host.buffers[..])))
             .map(|(e, flat)| {
-                let bytes = flat[e.range()].iter().flat_map(|v| v.to_le_bytes()).collect();
+                let bytes: Vec<u8> = flat[e.range()].iter().flat_map(|v| v.to_le_bytes()).collect();
                 (format!("module.{}", e.name), e.shape.clone(), (Dtype::F32, bytes))
             })
             .collect();
@@ -214,13 +214,14 @@ pub fn clip(scratch: &Scratch, name: &str) {
         .params
         .iter()
         .map(|e| {
-            let bytes = values(&e.name, &e.shape).iter().flat_map(|v| v.to_le_bytes()).collect();
+            let bytes: Vec<u8> =
+                values(&e.name, &e.shape).iter().flat_map(|v| v.to_le_bytes()).collect();
             (e.name.clone(), e.shape.clone(), (Dtype::F32, bytes))
         })
         .collect();
     // What older files have besides.
     for tower in ["text", "vision"] {
-        let ids = (0..4i64).flat_map(i64::to_le_bytes).collect();
+        let ids: Vec<u8> = (0..4i64).flat_map(i64::to_le_bytes).collect();
         let name = format!("{tower}_model.embeddings.position_ids");
         tensors.push((name, vec![1, 4], (Dtype::I64, ids)));
     }

@@ -46,7 +46,7 @@ impl Fixture {
             assert_eq!(shape, &e.shape, "{}", e.name);
             values.extend(v);
         }
-        HostWeights { layout, values, buffers: Vec::new() }.upload(device)
+        HostWeights { layout, values: values.into(), buffers: Vec::new() }.upload(device)
     }
 
     fn ids(&self) -> Vec<Vec<u32>> {

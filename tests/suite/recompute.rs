@@ -257,7 +257,7 @@ fn small_parts_of_a_batch_add_up_to_its_gradient() {
     assert!(off(&found[0], &found[2]) <= 1e-5);
 }
 
-/// Peak memory of a step of a wide U-Net at 64 x 64, in MiB; of a process of its own.
+/// Peak memory of a step of a U-Net of eight pictures, in MiB; of a process of its own.
 #[cfg(target_os = "linux")]
 mod memory {
     use super::*;
@@ -278,17 +278,18 @@ mod memory {
     fn a_step() {
         let Ok(tape) = std::env::var(TAPE) else { return };
         let device = Device::flex();
-        let (net, layout) = stable(64, 64, 4);
+        // Light enough that blocks are not done again by themselves, and without tiles, whose scores would be most.
+        let (net, layout) = stable(32, 28, 4);
         let weights = layout.init(1).upload(&device);
-        let z = values([1, 4, 64, 64], "z", &device);
-        let context = values([1, 77, 12], "context", &device);
+        let z = values([8, 4, 32, 32], "z", &device);
+        let context = values([8, 77, 12], "context", &device);
         let tape = if tape == "always" { Tape::always() } else { Tape::default() };
         let found = gradients(&weights, &context, tape, |pass, context| {
-            net.forward(pass, z.clone(), &[500.0], &context).square().mean()
+            net.forward(pass, z.clone(), &[500.0; 8], &context).square().mean()
         });
         assert!(found.iter().all(|v| v.is_finite()));
         println!("\npeak {}", 1024.0 * peak_memory());
-        println!("counted {:?}", net.activations());
+        assert!(!net.activations().is_heavy(), "{:?}", net.activations());
     }
 
     /// Stable Diffusion 1.x's U-Net, 860 M weights, without any file: seconds and peak memory of one gradient.
@@ -329,6 +330,53 @@ mod memory {
         let sums: Vec<f32> =
             gradients.iter().map(|g| g.clone().abs().sum().into_scalar::<f32>()).collect();
         assert!(sums.iter().all(|s| s.is_finite()));
+    }
+
+    /// The same of a folder's weights beside diffusers':
+    /// `python3 tests/peers/full.py DIR 64 FILE`, then `SALUN_FULL=DIR SALUN_PEER=FILE cargo test --release --test
+    /// suite -- --ignored --exact recompute::memory::full_size_agrees_with_diffusers --nocapture`
+    #[test]
+    #[ignore = "minutes, 9 GiB of memory, and a model"]
+    fn full_size_agrees_with_diffusers() {
+        let [folder, peer] = ["SALUN_FULL", "SALUN_PEER"].map(|name| std::env::var(name).unwrap());
+        let model = salun_studio::models::open_latent(&folder).unwrap();
+        let bytes = std::fs::read(peer).unwrap();
+        let theirs = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let numbers = |name: &str| -> Vec<f32> {
+            let data = theirs.tensor(name).unwrap().data().to_vec();
+            data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+        };
+        let device = Device::flex();
+        let z = numbers("z");
+        let side = ((z.len() / 4) as f64).sqrt() as usize;
+        let z = Tensor::<4>::from_data(TensorData::new(z, [1, 4, side, side]), &device);
+        let context = numbers("context");
+        let width = context.len() / 77;
+        let context = Tensor::<3>::from_data(TensorData::new(context, [1, 77, width]), &device);
+        let net = model.network.unet.clone();
+        let weights = model.unet.upload(&device);
+        drop(model);
+        let made = net.forward(&Pass::new(&weights, Mode::Eval), z.clone(), &[500.0], &context);
+        let made = made.into_data().try_to_vec::<f32>().unwrap();
+        let far = off(&numbers("made"), &made);
+        println!("forward: off by {far:e}");
+        assert!(far < 1e-3);
+        let parts = (vec![(z, context)], 1);
+        let (_, gradients) =
+            shards::gradients(&weights, Mode::Eval, parts, |pass, (z, context)| {
+                net.forward(pass, z, &[500.0], &context).square().mean()
+            });
+        let mut most = 0f32;
+        for (entry, gradient) in weights.layout.params.iter().zip(gradients) {
+            let ours = gradient.into_data().try_to_vec::<f32>().unwrap();
+            let theirs = numbers(&format!("gradient.{}", entry.name));
+            let (largest, theirs) = theirs.split_last().unwrap();
+            let each = theirs.iter().enumerate();
+            let far = each.map(|(i, g)| (g - ours[i * ours.len() / 64]).abs());
+            most = most.max(far.fold(0.0, f32::max) / largest.max(1e-12));
+        }
+        println!("gradient: off by {most:e} of each parameter's largest");
+        assert!(most < 1e-3);
     }
 
     /// GiB of this process at its largest.

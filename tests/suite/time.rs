@@ -231,8 +231,7 @@ fn a_sitting_that_was_killed_is_found_by_the_next_and_one_that_lives_is_not() {
     let mut files = recovery::recall(&sitting("1")).unwrap();
     files.sort();
     assert_eq!(files, [("run-x".into(), b"bcd".to_vec()), ("shown".into(), b"a".to_vec())]);
-    let left = recovery::left(recovery::remembered().as_deref());
-    assert!(left.is_empty() && memory.is_dir(), "what can be brought back stays");
+    assert!(recovery::left().is_empty() && memory.is_dir(), "what can be brought back stays");
     // Its own is locked, and is none that has ended.
     let own = Recovery::default();
     own.remember("run-y", b"1").unwrap();
@@ -263,7 +262,7 @@ fn a_sitting_that_was_killed_is_found_by_the_next_and_one_that_lives_is_not() {
         std::fs::write(mine.join("a-run").join(file), "{}").unwrap();
     }
     recovery::discard(&mine, Some(&["hash".into()]));
-    assert_eq!((recovery::remembered(), recovery::left(None)), (None, vec![mine.join("a-run")]));
+    assert_eq!((recovery::remembered(), recovery::left()), (None, vec![mine.join("a-run")]));
     recovery::discard(&mine, None);
     assert!(!mine.exists());
 }

@@ -276,8 +276,10 @@ fn write_the_draws() {
         out.push(whole(format!("{name}/labels"), &labels));
     }
     let weights = &model.weights;
-    let params = weights.layout.params.iter().map(|e| (e, &weights.values));
-    for (e, values) in params.chain(weights.layout.buffers.iter().map(|e| (e, &weights.buffers))) {
+    let params = weights.layout.params.iter().map(|e| (e, &weights.values[..]));
+    for (e, values) in
+        params.chain(weights.layout.buffers.iter().map(|e| (e, &weights.buffers[..])))
+    {
         let data = values[e.range()].iter().flat_map(|v| v.to_le_bytes()).collect();
         out.push((format!("weights/{}", e.name), e.shape.clone(), (Dtype::F32, data)));
     }

@@ -3,11 +3,15 @@
 mod kernels;
 mod memory;
 mod pilot;
+mod stable;
 mod verdict;
 mod work;
 mod worker;
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -21,6 +25,8 @@ use salun_studio::gpu::{DeviceInfo, DeviceKind, device};
 
 /// In the repository that the program was built from.
 const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/bench.py");
+/// The rival of a text-to-image model.
+const STABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/stable.py");
 
 /// Times our work beside PyTorch's on this machine, in turn
 #[derive(Debug, clap::Args)]
@@ -28,6 +34,9 @@ pub struct Args {
     /// One row only
     #[arg(long, value_name = "WORK")]
     only: Option<Workload>,
+    /// A text-to-image model in diffusers' layout: what it takes to draw, to score and to update it, alone
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["kernels", "verdict"])]
+    model: Option<String>,
     /// Rounds that the medians are over
     #[arg(long, default_value = "5", value_parser = args::whole("rounds", 1..=1000), allow_negative_numbers = true)]
     rounds: usize,
@@ -35,8 +44,11 @@ pub struct Args {
     #[arg(long, value_name = "PROGRAM", default_value = "python3")]
     python: PathBuf,
     /// The rival's script
-    #[arg(long, value_name = "FILE", default_value = PEER)]
-    peer: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    peer: Option<PathBuf>,
+    /// Count the first round, which warms up, too
+    #[arg(long)]
+    cold: bool,
     /// The WGSL kernels alone, on a GPU
     #[arg(long, conflicts_with = "only")]
     kernels: bool,
@@ -71,7 +83,7 @@ struct Row {
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     if let Some(work) = args.serve {
-        return work.serve(common);
+        return work.serve(args.model.as_deref(), common);
     }
     if args.pilot {
         return pilot::fly(common);
@@ -82,19 +94,21 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let compute = device::open(common.device)?;
     let (device, mut rows) = (compute.info, Vec::new());
     for &work in Workload::value_variants() {
-        if !args.kernels && args.only.is_none_or(|only| only == work) {
+        let asked = args.only.is_none_or(|only| only == work);
+        if !args.kernels && asked && work.is_of_model() == args.model.is_some() {
             print::remark(&format!("{}: {}", work.title(), work.size()));
             rows.push(row(work, args, common, &device)?);
         }
     }
-    let kernels = match Kernels::of(&compute.device).filter(|_| args.only.is_none()) {
+    let whole = args.only.is_none() && args.model.is_none();
+    let kernels = match Kernels::of(&compute.device).filter(|_| whole) {
         Some(found) => kernels::measure(&found, &work::resnet18(), args.rounds)?,
         None if args.kernels => {
             return Err(Error::argument("device", device.name, "the kernels need a GPU"));
         }
         None => Vec::new(),
     };
-    let window = args.only.is_none() && !args.kernels && !args.no_window;
+    let window = whole && !args.kernels && !args.no_window;
     let studio = (window && studio::has_display()).then(|| pilot::measure(common));
     let studio = studio.and_then(|found| found.map_err(|e| print::note(&e.to_string())).ok());
     print::json(&serde_json::json!({
@@ -103,9 +117,10 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let (rounds, on) = (args.rounds, print::device(&device));
     if !rows.is_empty() {
         print::line(table(&rows));
+        let held = if args.model.is_some() { "in all" } else { "beyond the start" };
         print::line(format!(
             "medians of {rounds} rounds, ours and the rival's in turn, least and most in brackets; \
-             MiB beyond the start; {on}"
+             MiB {held}; {on}"
         ));
     }
     if !kernels.is_empty() {
@@ -125,27 +140,43 @@ fn row(work: Workload, args: &Args, common: &Common, device: &DeviceInfo) -> Res
     let name = work.name();
     let mut own = Command::new(program);
     own.args(["bench", "--serve", &name, "--device", common.device.name()]);
-    let mut ours = Worker::start("salun bench", &mut own)?;
+    own.args(args.model.iter().flat_map(|model| ["--model", model]));
     let mut peer = Command::new(&args.python);
     // A GPU against a CPU would be no comparison.
     let theirs = if device.kind == DeviceKind::Cpu { "cpu" } else { "cuda" };
-    peer.arg(&args.peer).args([&name, theirs]);
-    let mut rival = Worker::start("the rival", &mut peer);
-
+    let script = if args.model.is_some() { STABLE } else { PEER };
+    peer.arg(args.peer.as_deref().unwrap_or(Path::new(script))).args([&name, theirs]);
+    peer.args(&args.model);
+    // The first round of each warms up.
+    let warm = usize::from(!args.cold);
+    let n = args.rounds + warm;
+    let mut ours = Worker::start("salun bench", &mut own)?;
     let (mut own, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..=args.rounds {
-        own.push(ours.go()?);
-        if let Ok(other) = &mut rival {
-            match other.go() {
-                Ok(seconds) => theirs.push(seconds),
-                Err(error) => rival = Err(error),
+    let (ours_mb, rival) = if work.is_of_model() {
+        // There may be no room for both at once.
+        own.extend(ours.rounds(n)?);
+        let ours_mb = ours.end()?;
+        let rival = Worker::start("the rival", &mut peer).and_then(|mut rival| {
+            theirs.extend(rival.rounds(n)?);
+            Ok(rival)
+        });
+        (ours_mb, rival)
+    } else {
+        let mut rival = Worker::start("the rival", &mut peer);
+        for _ in 0..n {
+            own.extend(ours.rounds(1)?);
+            if let Ok(other) = &mut rival {
+                match other.rounds(1) {
+                    Ok(seconds) => theirs.extend(seconds),
+                    Err(error) => rival = Err(error),
+                }
             }
         }
-    }
-    // The first round of each warms up.
-    let (ours_mb, [low, ours_s, high]) = (ours.end()?, spread(&mut own[1..]));
+        (ours.end()?, rival)
+    };
+    let [low, ours_s, high] = spread(&mut own[warm..]);
     let (rival, times, rival_mb) = match rival {
-        Ok(rival) => (work.rival().into(), Some(spread(&mut theirs[1..])), rival.end()?),
+        Ok(rival) => (work.rival().into(), Some(spread(&mut theirs[warm..])), rival.end()?),
         Err(error) => (format!("not run ({error})"), None, None),
     };
     Ok(Row {

@@ -9,7 +9,7 @@ use std::{
 use clap::ValueEnum;
 use pollster::block_on;
 
-use super::{Common, memory};
+use super::{Common, memory, stable};
 use salun_studio::data;
 use salun_studio::data::ForgetSet;
 use salun_studio::error::{Error, Result};
@@ -42,10 +42,16 @@ pub enum Workload {
     DdpmStep,
     #[value(name = "sample-50")]
     Sample50,
+    #[value(name = "stable-draw")]
+    StableDraw,
+    #[value(name = "stable-mask")]
+    StableMask,
+    #[value(name = "stable-updates")]
+    StableUpdates,
 }
 
 /// What is timed once.
-type Round = Box<dyn FnMut() -> Result<()>>;
+pub type Round = Box<dyn FnMut() -> Result<()>>;
 
 /// Sizes that both sides use.
 const BATCH: usize = 128;
@@ -66,6 +72,9 @@ impl Workload {
             Self::Step16 | Self::Step64 => "SalUn step of a classifier",
             Self::DdpmStep => "SalUn step of the diffusion model",
             Self::Sample50 => "guided sampling, 50 steps",
+            Self::StableDraw => "a picture of a prompt",
+            Self::StableMask => "saliency mask of a prompt",
+            Self::StableUpdates => "SalUn updates of a prompt",
         }
     }
 
@@ -78,6 +87,9 @@ impl Workload {
             Self::Step64 => format!("ResNet-18 width 64, batch {BATCH}"),
             Self::DdpmStep => format!("721,889 weights, batch {BATCH_DDPM} + {BATCH_DDPM}"),
             Self::Sample50 => format!("721,889 weights, {PICTURES} pictures"),
+            Self::StableDraw => format!("{} guided steps", stable::STEPS),
+            Self::StableMask => format!("{} latents, guided, density 0.5", stable::SCORED),
+            Self::StableUpdates => format!("{} updates, batch 1 + 1", stable::UPDATES),
         }
     }
 
@@ -85,12 +97,20 @@ impl Workload {
     pub fn rival(self) -> &'static str {
         match self {
             Self::Mask11M | Self::Mask100M | Self::Threshold11M => "PyTorch, double argsort",
+            Self::StableDraw | Self::StableMask | Self::StableUpdates => "PyTorch and diffusers",
             _ => "PyTorch",
         }
     }
 
+    /// Whether it is done with a text-to-image model that is given.
+    pub fn is_of_model(self) -> bool {
+        matches!(self, Self::StableDraw | Self::StableMask | Self::StableUpdates)
+    }
+
     /// Everything that comes before the clock starts.
-    fn prepare(self, common: &Common) -> Result<Round> {
+    fn prepare(self, model: Option<&str>, common: &Common) -> Result<Round> {
+        let model =
+            || model.ok_or_else(|| Error::argument("work", self.name(), "give --model DIR"));
         match self {
             Self::Mask11M => mask(resnet18(), common),
             Self::Threshold11M => threshold(resnet18()),
@@ -103,19 +123,23 @@ impl Workload {
             Self::Step64 => steps(classifier(64)?, BATCH, common),
             Self::DdpmStep => steps(registry::open("fashion-ddpm")?, BATCH_DDPM, common),
             Self::Sample50 => samples(common),
+            Self::StableDraw => stable::draw(model()?, common),
+            Self::StableMask => stable::mask(model()?, common),
+            Self::StableUpdates => stable::updates(model()?, common),
         }
     }
 
     /// The other end of [`super::worker::Worker`]: answers each line "go" with the seconds of one
-    /// round, and the end of input with the memory in MiB that the rounds took beyond the start.
-    pub fn serve(self, common: &Common) -> Result<()> {
-        let mut round = self.prepare(common)?;
+    /// round, and the end of input with the memory in MiB that the rounds took beyond the start; of a given model all
+    /// that the process held at its height.
+    pub fn serve(self, model: Option<&str>, common: &Common) -> Result<()> {
+        let mut round = self.prepare(model, common)?;
         let lost = |e: std::io::Error| Error::Request(format!("the bench went away: {e}"));
         let say = |line: String| {
             let mut out = std::io::stdout();
             writeln!(out, "{line}").and_then(|()| out.flush()).map_err(lost)
         };
-        let start = memory::restart();
+        let start = if self.is_of_model() { Some(0.0) } else { memory::restart() };
         say("ready".into())?;
         for line in std::io::stdin().lock().lines() {
             line.map_err(lost)?;

@@ -33,11 +33,15 @@ impl Worker {
         }
     }
 
-    /// One round, in seconds.
+    /// So many rounds, each in seconds.
     ///
     /// # Errors
     /// The process ended or does not say a number.
-    pub fn go(&mut self) -> Result<f64> {
+    pub fn rounds(&mut self, n: usize) -> Result<Vec<f64>> {
+        (0..n).map(|_| self.go()).collect()
+    }
+
+    fn go(&mut self) -> Result<f64> {
         let input = self.input.as_mut().ok_or(Error::Cancelled)?;
         if writeln!(input, "go").and_then(|()| input.flush()).is_err() {
             return Err(self.broken("it ended"));

@@ -111,34 +111,9 @@ impl LatentNetwork {
         4 * unet.max(decoder)
     }
 
-    /// Bytes of memory that the U-Net's gradient of `n` latents keeps of the way forward: what Burn's operations hold
-    /// for the way back, counted by blocks.
+    /// Bytes of memory that the U-Net's gradient of `n` latents in one graph keeps of the way forward.
     pub fn learning(&self, n: usize) -> u64 {
-        /// Tokens of a prompt.
-        const PROMPT: u64 = 77;
-        let unet = &self.unet.config;
-        let (depth, layers) =
-            (unet.transformer_layers_per_block as u64, unet.layers_per_block as u64);
-        let levels = unet.block_out_channels.len();
-        let mut values = 0;
-        for (level, &c) in unet.block_out_channels.iter().enumerate() {
-            let (c, area) = (c as u64, ((unet.sample_size >> level) as u64).pow(2));
-            let heads = unet.attention_head_dim.at(level) as u64;
-            // A GEGLU behind two attentions, each behind a normalisation.
-            let attention = area * (3 * c + depth * (35 * c + heads * (area + PROMPT)));
-            let with = |types: &[String], level: usize| match types[level].starts_with("Cross") {
-                true => attention,
-                false => 0,
-            };
-            // What normalisations and convolutions take in, and what goes on.
-            let [down, up] = [5, 7].map(|takes| takes * c * area);
-            values += layers * (down + with(&unet.down_block_types, level));
-            values += (layers + 1) * (up + with(&unet.up_block_types, levels - 1 - level));
-            if level + 1 == levels {
-                values += 2 * down + attention;
-            }
-        }
-        4 * n as u64 * values
+        n as u64 * self.unet.activations().peak()
     }
 
     /// Refuses a model that does not draw in colour: pictures with words are.
