@@ -82,11 +82,11 @@ impl Work<'_> {
         if solver.is_none() {
             model.network.notes.iter().for_each(|note| self.job.note(note));
         }
-        let sized = size.map(|side| model.network.sized(side)).transpose()?;
-        let mut weights = LatentWeights::upload(&model, &self.session.device);
-        if let Some(network) = sized {
-            weights.network = network.into();
-        }
+        let weights = LatentWeights::upload(&model, &self.session.device);
+        let weights = match size {
+            Some(side) => weights.sized(side)?,
+            None => weights,
+        };
         let asked: Vec<_> = prompts.iter().flat_map(|p| Wanted::each(p, 0..n as u64)).collect();
         let config = model.network.scheduler.or_with(solver);
         // Some solvers call the network more often than they have steps.

@@ -178,7 +178,9 @@ impl Work<'_> {
     /// Cancelled, or the device failed.
     pub async fn introduce(&mut self, request: &Request) -> Result<()> {
         if let OfPrompts(of) = request {
-            if let Some(pane) = self.rough_pane(of).await? {
+            if self.job.wants_previews()
+                && let Some(pane) = self.rough_pane(of).await?
+            {
                 (self.on.send)(Event::Pane { id: self.on.id, pane });
             }
             let pane = self.pane_before(of).await?;

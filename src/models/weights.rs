@@ -58,6 +58,9 @@ pub struct WeightLayout {
     pub params: Vec<WeightEntry>,
     pub buffers: Vec<WeightEntry>,
     inits: Vec<Init>,
+    /// Parameters of which rows are taken alone.
+    #[serde(default)]
+    tables: Vec<usize>,
     buffer_inits: Vec<f32>,
     index: HashMap<String, usize>,
 }
@@ -151,6 +154,13 @@ impl Scope<'_> {
         self.layout.param(format!("{}{name}", self.prefix), shape, init)
     }
 
+    /// Adds a parameter of which rows are taken alone ([`Weights::rows`]) and returns its index.
+    pub fn table(&mut self, name: &str, shape: [usize; 2], init: Init) -> usize {
+        let index = self.param(name, &shape, init);
+        self.layout.tables.push(index);
+        index
+    }
+
     /// Adds a buffer of one axis, filled with `value`, and returns its index.
     pub fn buffer(&mut self, name: &str, len: usize, value: f32) -> usize {
         let (name, offset) = (format!("{}{name}", self.prefix), self.layout.n_buffers());
@@ -185,11 +195,15 @@ impl HostWeights {
     /// device need bind whole stays in main memory, where rows are gathered from it ([`Weights::rows`]).
     pub fn upload(&self, device: &Device) -> Weights {
         let device = device.clone().without_autodiff();
-        let place = |e: &WeightEntry| if e.n() > BOUND { Device::flex() } else { device.clone() };
+        let place = |(i, e): (usize, &WeightEntry)| match self.layout.tables.contains(&i) {
+            true if e.n() > BOUND => Device::flex(),
+            _ => device.clone(),
+        };
+        let param = |of: (usize, &WeightEntry)| self.values.upload(of.1.range(), &place(of));
         let WeightLayout { params, buffers, .. } = &*self.layout;
         let buffer = |e: &WeightEntry| vector(&self.buffers[e.range()], &device);
         Weights {
-            params: params.iter().map(|e| self.values.upload(e.range(), &place(e))).collect(),
+            params: params.iter().enumerate().map(param).collect(),
             buffers: buffers.iter().map(buffer).collect(),
             layout: self.layout.clone(),
         }

@@ -17,7 +17,7 @@ pub use change::Change;
 pub use fisher::diagonal;
 pub use live::{Histogram, Kept};
 pub use overlap::{By, Common, Overlap};
-pub use score::{Early, Scoring, rank};
+pub use score::{Early, PART, Scoring, rank};
 pub use scores::Scores;
 pub use select::top_k;
 

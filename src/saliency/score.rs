@@ -20,7 +20,7 @@ use crate::train::{clip_norm, shards};
 use crate::words::Estimator;
 
 /// Items in one pass: a cancel is heard after each.
-const PART: usize = 32;
+pub const PART: usize = 32;
 
 /// What the scores are over.
 pub struct Scoring<'a> {
@@ -43,7 +43,7 @@ pub type Early<'a> = &'a mut dyn FnMut(Scores);
 /// Scores every weight. An order of another estimator's scores ([`Estimator::base`]) is made of
 /// those, by [`Scores::ordered`].
 ///
-/// Who waits for it is shown `early` what the first 1, 2, 4, ... batches say where scores are sums over batches,
+/// `early`, where somebody waits, is shown what the first 1, 2, 4, ... batches say where scores are sums over batches,
 /// long before the whole is known.
 ///
 /// # Errors
@@ -168,7 +168,8 @@ impl Sum {
         Ok(())
     }
 
-    /// The ranking by the absolute values; on the CPU one parameter's sum after another becomes scores. After the last gradient it stays on the GPU, too.
+    /// The ranking by the absolute values; on the CPU one parameter's sum after another becomes scores. After the last
+    /// gradient it stays on the GPU, too.
     ///
     /// # Errors
     /// The device failed.

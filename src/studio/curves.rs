@@ -27,6 +27,15 @@ struct Drawn {
     dashed: bool,
 }
 
+/// Heights of what lies below the curve, without and with a held step, in points, as it was drawn last.
+struct Below([f32; 2]);
+
+impl Default for Below {
+    fn default() -> Self {
+        Self([34.0, 84.0])
+    }
+}
+
 /// Draws the choice and what was chosen.
 pub fn curves_ui(studio: &mut Studio, ui: &mut Ui) {
     let Studio { own, state, .. } = studio;
@@ -54,8 +63,14 @@ pub fn curves_ui(studio: &mut Studio, ui: &mut Ui) {
         }
         return;
     }
-    plot_ui(session, *chosen, drawn, ui);
-    scrubber::scrubber_ui(studio, ui);
+    let (chosen, held) = (*chosen, usize::from(session.scrub.is_some()));
+    let below = own.of::<Below>().0[held];
+    if session.stops().len() < 2 {
+        return plot_ui(session, chosen, drawn, 0.0, ui);
+    }
+    plot_ui(session, chosen, drawn, below, ui);
+    let shown = ui.scope(|ui| scrubber::scrubber_ui(studio, ui)).response.rect.height();
+    studio.own.of::<Below>().0[held] = shown + ui.spacing().item_spacing.y;
 }
 
 /// What the loss is.
@@ -122,11 +137,11 @@ fn drawn(session: &TaskState, curve: Curve, palette: &Palette) -> Vec<Drawn> {
     all
 }
 
-fn plot_ui(session: &TaskState, curve: Curve, drawn: Vec<Drawn>, ui: &mut Ui) {
+/// Draws a curve, with room below it.
+fn plot_ui(session: &TaskState, curve: Curve, drawn: Vec<Drawn>, below: f32, ui: &mut Ui) {
     let palette = theme::palette(ui);
     let steps = session.attempts.iter().flatten().map(|a| a.steps).max().unwrap_or(0);
     let held = session.scrub.map(|s| VLine::new("shown step", s as f64).color(palette.strong));
-    let below = scrubber::height(session);
     let mut plot = still_plot("curve")
         .height((ui.available_height() - below).max(60.0))
         .grid_color(palette.border)

@@ -6,22 +6,12 @@ use crate::words::Recipe;
 
 /// Seconds that each step is shown while they are played.
 const EACH: f64 = 0.6;
-/// Heights of the slider's line and of the line of what can be done with a step, in points.
-const LINE: f32 = 30.0;
-const ACTIONS: f32 = 26.0;
+/// Height of the slider's line, in points.
+const LINE: f32 = 26.0;
 
 /// Steps that are being played: since when, in seconds of the window's clock.
 #[derive(Debug, Default)]
 struct Playing(Option<f64>);
-
-/// Height of what is drawn below the curve.
-pub fn height(session: &TaskState) -> f32 {
-    match (session.stops().len() > 1, session.scrub.is_some()) {
-        (false, _) => 0.0,
-        (true, false) => LINE + 4.0,
-        (true, true) => LINE + ACTIONS + 6.0,
-    }
-}
 
 /// Draws the slider, and below it what can be done with the step that it is held at.
 pub fn scrubber_ui(studio: &mut Studio, ui: &mut Ui) {
@@ -58,7 +48,7 @@ fn slider_ui(studio: &mut Studio, stops: &[usize], ui: &mut Ui) {
     let last = stops.len() - 1;
     let mut at = session.scrub.map_or(last, |s| stops.partition_point(|stop| *stop < s).min(last));
     ui.horizontal(|ui| {
-        ui.set_max_height(LINE - 4.0);
+        ui.set_max_height(LINE);
         ui.spacing_mut().item_spacing.x = 4.0;
         let live = ui.add(Button::new("Live").selected(session.scrub.is_none()));
         if live.on_hover_text("Follow the training").clicked() {

@@ -3,17 +3,16 @@
 use serde::Serialize;
 
 use super::Plan;
+use super::method::{Losses, Order};
 use crate::error::{Error, Result, ensure};
 use crate::gpu::cpu::par;
 use crate::models::latent::{LatentNetwork, is_cross_attention};
-use crate::saliency::KEPT;
+use crate::saliency::{KEPT, PART};
 use crate::train::{Rule, shards};
 use crate::words::{Estimator, Recipe, gib};
 
 /// Bytes of a number.
 const F32: u64 = 4;
-/// Latents that are scored at a time, at the most.
-const SCORED: usize = 32;
 /// Bytes of main memory that the program takes before it does anything: its code, the corpus and the judge.
 const PROGRAM: u64 = 112 << 20;
 /// Densities that are tried where a run is too large.
@@ -71,6 +70,10 @@ pub struct Updates {
     pub moments: u64,
     /// Sets of gradients: of the forget and of the retain set.
     pub sets: u64,
+    /// Whether the two must not be summed before the method has seen them.
+    pub apart: bool,
+    /// Whether state is kept of free weights alone.
+    pub packed: bool,
 }
 
 impl Updates {
@@ -81,11 +84,14 @@ impl Updates {
         let rule = plan.preset.map_or(Rule::ADAM, |preset| preset.rule);
         Self {
             batch: plan.batch,
-            density: if plan.estimator == Estimator::None { 1.0 } else { recipe.density },
+            // How many a given mask frees is not known before it is read.
+            density: if given { 1.0 } else { recipe.density },
             attention: plan.attention(),
             scored: if looks { recipe.budget.sizes().score } else { 0 },
             moments: if matches!(rule, Rule::Adam { .. }) { 2 } else { 1 },
             sets: if plan.alpha > 0.0 { 2 } else { 1 },
+            apart: plan.how.order == Order::Drawn(Losses::Pair),
+            packed: !plan.knobs.on("drift"),
         }
     }
 }
@@ -113,9 +119,14 @@ impl Memory<'_> {
     /// Scores of all weights of the U-Net.
     pub fn mask(&self, updates: &Updates) -> Need {
         let n = F32 * self.weights();
-        let (parts, together) = self.parts(updates.scored.min(SCORED));
-        // Of the parts of a batch, the first of which becomes the sum, or the sum.
-        let more = parts - 1 + u64::from(updates.scored > SCORED && !self.is_heavy());
+        let most = self.network.unet.activations().together();
+        let (parts, together) = self.parts(updates.scored.min(PART).min(most));
+        // Beside the sum, which a batch's first gradient becomes: on a GPU a batch's, also as one vector.
+        let more = match (self.cpu, self.is_heavy()) {
+            (false, _) => 2,
+            (true, true) => u64::from(shards::are_together(1, self.weights() as usize)),
+            (true, false) => parts - 1 + u64::from(updates.scored > PART),
+        };
         let scores = if self.cpu { 0 } else { n };
         let held = vec![
             ("the sum of gradients", 0, n),
@@ -133,7 +144,7 @@ impl Memory<'_> {
         let (n, free) = (F32 * weights, self.free(updates));
         let (parts, mut together) = self.parts(updates.batch);
         let mut sets = updates.sets;
-        if self.is_heavy() {
+        if self.is_heavy() && !updates.apart {
             // Both losses are one graph.
             together *= sets as usize;
             sets = 1;
@@ -144,8 +155,9 @@ impl Memory<'_> {
         // A bit a weight, once as it is and once by parameters.
         let mask = if masked { weights / 4 } else { 0 };
         // The CPU keeps state of what is free alone.
-        let flags = if masked && !self.cpu { weights / 8 } else { 0 };
-        let [trained, moments] = match (self.cpu, masked) {
+        let packed = self.cpu && updates.packed;
+        let flags = if masked && !packed { weights / 8 } else { 0 };
+        let [trained, moments] = match (packed, masked) {
             (true, true) => [n, F32 * free * updates.moments],
             (true, false) => [n, n * updates.moments],
             (false, _) => [n, n * updates.moments],
@@ -302,8 +314,16 @@ mod tests {
         crate::models::open_latent("emoji-t2i").unwrap().network
     }
 
-    const ASKED: Updates =
-        Updates { batch: 64, density: 0.5, attention: false, scored: 32, moments: 2, sets: 2 };
+    const ASKED: Updates = Updates {
+        batch: 64,
+        density: 0.5,
+        attention: false,
+        scored: 32,
+        moments: 2,
+        sets: 2,
+        apart: false,
+        packed: true,
+    };
 
     #[test]
     fn state_is_counted_for_what_is_free_alone() {
@@ -329,14 +349,12 @@ mod tests {
     fn a_refusal_says_what_would_fit() {
         let network = network();
         let memory = Memory { network: &network, cpu: true };
-        let height = |updates: &Updates| {
-            memory.jobs(updates).iter().map(Need::host).max().unwrap_or_default()
-        };
-        assert!(memory.fitting(&ASKED, height(&ASKED)).is_ok());
-        let error = memory.fitting(&ASKED, height(&ASKED) - 1).unwrap_err().to_string();
+        let unscored = Updates { scored: 0, ..ASKED };
+        let height = memory.jobs(&unscored).iter().map(Need::host).max().unwrap_or_default();
+        assert!(memory.fitting(&unscored, height).is_ok());
+        let error = memory.fitting(&unscored, height - 1).unwrap_err().to_string();
         assert!(error.contains("to update (") && error.contains("activations"), "{error}");
         assert!(error.contains("; --batch 32 would fit, with "), "{error}");
-        let unscored = Updates { scored: 0, ..ASKED };
         let error = memory.fitting(&unscored, 1000).unwrap_err().to_string();
         assert!(error.ends_with("no smaller batch and no lower density would fit"), "{error}");
         assert!(!error.contains('\n') && error.len() < 400, "{error}");

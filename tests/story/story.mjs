@@ -93,9 +93,9 @@ const steps = [
 mkdirSync(out, { recursive: true });
 const folder = mkdtempSync(join(tmpdir(), 'salun-pictures-'));
 const { open } = await import(`./${where}.mjs`);
-const studio = await open(what, LINK, folder);
-let n = 0;
+let studio, n = 0;
 try {
+  studio = await open(what, LINK, folder);
   for (const [name, act] of steps) {
     n += 1;
     const file = `${String(n).padStart(2, '0')}-${name}-${where}`;
@@ -110,6 +110,6 @@ try {
     console.log(`${file} (${((Date.now() - started) / 1000).toFixed(0)} s)`);
   }
 } finally {
-  await studio.close();
+  await studio?.close();
   rmSync(folder, { recursive: true, force: true });
 }

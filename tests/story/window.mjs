@@ -32,8 +32,14 @@ export const open = async (program, link) => {
   });
   studio.on('exit', () => { ended = true; });
   // Without a window manager nobody gives it the keys.
-  const window = x('search', '--sync', '--onlyvisible', '--name', 'SalUn Studio').toString().trim().split('\n')[0];
-  x('windowfocus', '--sync', window);
+  try {
+    const window = x('search', '--sync', '--onlyvisible', '--name', 'SalUn Studio').toString().trim().split('\n')[0];
+    x('windowfocus', '--sync', window);
+  } catch (failed) {
+    studio.kill();
+    rmSync(home, { recursive: true, force: true });
+    throw failed;
+  }
   const runs = join(home, 'SalUn');
   return {
     move: async ([left, top]) => x('mousemove', left, top),

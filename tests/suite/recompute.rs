@@ -219,7 +219,7 @@ fn no_tensor_of_stable_diffusion_is_above_what_every_device_binds() {
 fn table(device: &Device) {
     let mut layout = WeightLayout::default();
     let rows = (BOUND / 4 / 64 + 1) as usize;
-    layout.root().param("table", &[rows, 64], Init::Constant(0.0));
+    layout.root().table("table", [rows, 64], Init::Constant(0.0));
     layout.root().param("bias", &[4], Init::Constant(1.0));
     let layout = Arc::new(layout);
     let mut host = layout.init(1);

@@ -91,6 +91,10 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if args.verdict.verdict {
         return verdict::run(&args.verdict, common);
     }
+    if let Some(work) = args.only.filter(|work| work.is_of_model() != args.model.is_some()) {
+        let right = if work.is_of_model() { "give --model DIR, too" } else { "leave --model out" };
+        return Err(Error::argument("only", work.name(), right));
+    }
     let compute = device::open(common.device)?;
     let (device, mut rows) = (compute.info, Vec::new());
     for &work in Workload::value_variants() {

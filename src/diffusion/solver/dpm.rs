@@ -21,9 +21,11 @@ impl Solver {
         let ((_, noise), (signal, left)) = (mix(from), mix(to));
         // λ = log(signal / noise) = -log sigma; exp(-h) with h = λ_t - λ_s.
         let shrink = to / from;
+        // Nothing between the last two times, where steps are as many as there are, tells no slope.
+        let last = i.checked_sub(1).map_or(0.0, |i| (self.sigmas[i] / from).ln());
         let direction = match before {
-            Some(before) if to > 0.0 => {
-                let (step, last) = (-shrink.ln(), (self.sigmas[i - 1] / from).ln());
+            Some(before) if to > 0.0 && last > 0.0 => {
+                let step = -shrink.ln();
                 (x0.clone() - before) * (0.5 * step / last) + x0
             }
             _ => x0,

@@ -2,10 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use web_time::Instant;
+
 use super::PromptSetting;
 use super::setting::sizes;
 use crate::data::corpus;
 use crate::data::corpus::{Corpus, Pair, Target};
+use crate::engine::foreseen::PREVIEW;
 use crate::engine::{Grid, Opened, PromptPane, Work};
 use crate::error::Result;
 use crate::eval::prompts::{metrics, pane};
@@ -261,9 +264,12 @@ impl Work<'_> {
             return Ok(None);
         };
         let (_, forgotten) = pane(&of.noising.target, &of.noising.corpus, of.known);
-        let steps = (of.options.steps / 2).max(4);
+        let steps = (of.options.steps / 2).max(4).min(of.options.steps);
         let options = SampleOptions { steps, ..of.options };
-        let grid = Arc::new(of.pane(&rough, &options, self.job).await?);
+        // Beside the parts that the one bar is made of.
+        let clock = Instant::now();
+        let grid = Arc::new(of.pane(&rough, &options, &mut self.job.quiet()).await?);
+        self.job.beside(PREVIEW, 1, clock.elapsed());
         Ok(Some(PromptPane { grid, forgotten, notice: of.notice() }))
     }
 

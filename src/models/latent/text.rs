@@ -101,11 +101,11 @@ impl TextEncoder {
     pub fn new(config: TextConfig, mut root: Scope) -> Self {
         let (d, eps) = (config.hidden_size, config.layer_norm_eps);
         let mut at = root.part("text_model");
-        let mut table = |name: &str, rows| {
-            at.part("embeddings").part(name).param("weight", &[rows, d], Init::Normal(0.02))
-        };
-        let tokens = table("token_embedding", config.vocab_size);
-        let positions = table("position_embedding", config.max_position_embeddings);
+        let (init, rows) =
+            (Init::Normal(0.02), [config.vocab_size, config.max_position_embeddings]);
+        let mut embeddings = at.part("embeddings");
+        let tokens = embeddings.part("token_embedding").table("weight", [rows[0], d], init);
+        let positions = embeddings.part("position_embedding").param("weight", &[rows[1], d], init);
         let sizes = [d, config.intermediate_size, config.num_attention_heads];
         let layer = |i| {
             let at = at.part(format!("encoder.layers.{i}"));

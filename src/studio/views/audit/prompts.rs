@@ -9,6 +9,10 @@ use crate::words::AttackKind;
 
 /// Side of a tile, in points.
 const TILE: f32 = 46.0;
+/// Widths of a way's name and of a share, and between columns, in points.
+const NAME: f32 = 120.0;
+const SHARE: f32 = 40.0;
+const GAP: f32 = 14.0;
 
 /// The textures of each attack: before and after.
 type Sheets = [[Sheet; 2]; 2];
@@ -68,14 +72,17 @@ fn head_ui(state: &mut State, arm: Arm, kind: AttackKind, again: bool, ui: &mut 
 fn found_ui(attack: &Attack, sheets: &mut [Sheet; 2], ui: &mut Ui) {
     let palette = theme::palette(ui);
     let report = &attack.report;
+    // As many pictures as fit beside each other.
+    let room = (ui.available_width() - NAME - 2.0 * SHARE - 5.0 * GAP) / 2.0;
+    let columns = ((room / (TILE + 2.0)) as usize).clamp(2, 6);
     let [before, after] = sheets;
     let before = before.texture(ui.ctx(), &attack.before);
     let after = after.texture(ui.ctx(), &attack.after);
-    Table::new(("attack", report.kind.name())).spacing([14.0, 6.0]).show(ui, |ui| {
+    Table::new(("attack", report.kind.name())).spacing([GAP, 6.0]).show(ui, |ui| {
         heads_ui(ui, ["", "Before", "", "After", ""]);
         for (row, tried) in report.tries.iter().enumerate() {
             ui.vertical(|ui| {
-                ui.set_width(120.0);
+                ui.set_width(NAME);
                 let name = small(&tried.name);
                 ui.label(if tried.control { name.weak() } else { name.strong() });
                 if !tried.prompt.is_empty() {
@@ -90,7 +97,7 @@ fn found_ui(attack: &Attack, sheets: &mut [Sheet; 2], ui: &mut Ui) {
                 ui.label(RichText::new(format!("{share:.0} %")).color(color).strong());
                 // What never was to be forgotten is only seen or not.
                 let asked = !tried.control && std::ptr::eq(grid, &attack.after);
-                tiles_ui(texture, grid, row, asked, ui);
+                tiles_ui(texture, grid, [row, columns], asked, ui);
             }
             ui.end_row();
         }
@@ -106,10 +113,16 @@ fn found_ui(attack: &Attack, sheets: &mut [Sheet; 2], ui: &mut Ui) {
     fact_ui(ui, text);
 }
 
-fn tiles_ui(texture: TextureId, grid: &Grid, row: usize, forgotten: bool, ui: &mut Ui) {
+fn tiles_ui(
+    texture: TextureId,
+    grid: &Grid,
+    [row, columns]: [usize; 2],
+    forgotten: bool,
+    ui: &mut Ui,
+) {
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
-        for column in 0..grid.columns.min(6) {
+        for column in 0..grid.columns.min(columns) {
             let rect = ui.add(tile::image(texture, grid, [row, column], TILE)).rect;
             if let Some((seen, _)) = grid.seen_in(row, column) {
                 let mark = Mark::of(Some(seen) == grid.rows[row], forgotten);
