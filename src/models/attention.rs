@@ -138,7 +138,7 @@ mod tests {
         let attention = Attention::new(layout.root(), [4, 4], 2, names);
         let weights = std::sync::Arc::new(layout).init(1).upload(&Device::flex());
         let pass = Pass::new(&weights, Mode::Eval);
-        // Two heads of 4,096 x 4,096 scores are held at once, of 4,100 queries no more.
+        // All queries go in tiles, a thousand of them at once.
         let t = 4_100;
         let values: Vec<f32> = (0..t * 4).map(|i| ((i * 37) % 101) as f32 / 50.0 - 1.0).collect();
         let x = Tensor::<1>::from_floats(&values[..], &Device::flex()).reshape([1, t, 4]);

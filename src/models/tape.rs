@@ -61,10 +61,12 @@ pub struct Tape {
     always: bool,
 }
 
+type Take = Box<dyn Fn(&mut Gradients) -> Option<Tensor<1>>>;
+
 /// One value: a leaf of the graph that follows.
 struct Step {
     /// Takes the leaf's gradient, flat, out of a backward pass.
-    take: Box<dyn Fn(&mut Gradients) -> Option<Tensor<1>>>,
+    take: Take,
     /// What came of it so far.
     gradient: Option<Tensor<1>>,
     /// Makes the value, flat, in a graph.

@@ -75,18 +75,18 @@ const steps = [
     await at.rests();
     await at.shot();
   }],
+  ['report', async (at) => {
+    await at.click(EXPORT);
+    await at.shot();
+    await at.click(REPORT);
+    await at.saved();
+  }],
   ['undo', async (at) => {
     await at.click(MORE);
     await at.rests();
     await at.press('Control+z');
     await at.rests();
     await at.shot();
-  }],
-  ['report', async (at) => {
-    await at.click(EXPORT);
-    await at.shot();
-    await at.click(REPORT);
-    await at.saved();
   }],
 ];
 
