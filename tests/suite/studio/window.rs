@@ -91,6 +91,16 @@ fn a_person_picks_a_class_presses_forget_and_reads_the_verdict() {
     window.run();
     let pane = window.get_by_label_contains("After (SalUn): ");
     assert_eq!(pane.rect(), before, "the panes stay where they are");
+    for scrub in [Some(0), None] {
+        window.state_mut().state.session_mut().scrub = scrub;
+        for _ in 0..3 {
+            window.run();
+        }
+        assert_eq!(window.query_by_label("Branch").is_some(), scrub.is_some());
+        let pane = window.get_by_label_contains("After (SalUn): ").rect();
+        assert_eq!(pane, before, "while a step is held, and after");
+    }
+    let pane = window.get_by_label_contains("After (SalUn): ");
     let below = window.get_by_label("Pause").rect().top();
     assert!(pane.rect().bottom() < below, "all classes are in view");
     window.get_by_label("Forgot");
