@@ -12,13 +12,13 @@ const LINK = '?model=emoji-t2i&budget=brief';
 
 // Where things lie, in points.
 const FIELD = [120, 116];
-const LOSS = [25, 544], LIVE = [33, 743];
 // The timeline, and where it lies while a step is held, with what can be done there below it.
 const END = [281, 743], STEP = [180, 743], HELD_LIVE = [33, 713], BRANCH = [93, 747];
 const MORE = [624, 583];
 const DIAL = [381, 511], HALF = [347, 511];
 const ATTACK = [334, 230];
-const EXPORT = [1020, 21], REPORT = [1040, 120];
+// A page saves to one place, so its menu has a line less.
+const EXPORT = [1020, 21], REPORT = [1040, where === 'page' ? 87 : 120];
 const TRAINS = /SalUn/;
 
 const steps = [
