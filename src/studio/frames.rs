@@ -23,10 +23,7 @@ impl Frames {
 
     /// Median, 95th percentile and maximum, in milliseconds; `None` before the first frame.
     pub fn summary(&self) -> Option<[f32; 3]> {
-        let mut sorted = Vec::from(self.seconds.clone());
-        sorted.sort_unstable_by(f32::total_cmp);
-        let last = sorted.len().checked_sub(1)?;
-        Some([0.5, 0.95, 1.0].map(|q: f32| sorted[(q * last as f32).round() as usize] * 1e3))
+        percentiles(self.seconds.iter().copied())
     }
 
     /// Draws the overlay, if it is on.
@@ -43,6 +40,14 @@ impl Frames {
         painter.rect_filled(rect.expand(6.0), 4.0, Color32::from_black_alpha(220));
         painter.galley(rect.min, galley, Color32::WHITE);
     }
+}
+
+/// Median, 95th percentile and maximum of some seconds, in milliseconds; `None` of none.
+pub fn percentiles(seconds: impl IntoIterator<Item = f32>) -> Option<[f32; 3]> {
+    let mut sorted: Vec<f32> = seconds.into_iter().collect();
+    sorted.sort_unstable_by(f32::total_cmp);
+    let last = sorted.len().checked_sub(1)?;
+    Some([0.5, 0.95, 1.0].map(|q: f32| sorted[(q * last as f32).round() as usize] * 1e3))
 }
 
 #[cfg(test)]

@@ -79,6 +79,7 @@ pub use app::{Host, Studio};
 pub use attempt::{Attempt, Dial};
 #[cfg(not(target_arch = "wasm32"))]
 pub use dialog::{Ask, Native, WEIGHTS};
+pub use frames::percentiles;
 pub use race::{Entrant, Field, Lane, Race};
 pub use request::Choice;
 pub use salient::Saliency;

@@ -7,20 +7,15 @@ the end of input prints the MiB that the rounds took beyond the start.
 """
 
 import sys
-import time
 
 import torch
 from torch.nn import functional as F
 
 from models import ResNet18, Unet
+from worker import field, serve
 
 BATCH, BATCH_DDPM, PICTURES = 128, 32, 20
 DENSITY, LR, DEVICE = 0.5, 0.01, sys.argv[2]
-
-
-def field(name):
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) / 1024 for line in status if line.startswith(name))
 
 
 def double_argsort(shapes):
@@ -147,14 +142,7 @@ def main():
     with open("/proc/self/clear_refs", "w") as refs:
         refs.write("5")
     start = field("VmRSS:")
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        clock = time.perf_counter()
-        round()
-        if DEVICE == "cuda":
-            torch.cuda.synchronize()
-        print(time.perf_counter() - clock, flush=True)
-    print(field("VmHWM:") - start, flush=True)
+    serve(round, DEVICE, start)
 
 
 main()

@@ -7,11 +7,11 @@ Speaks as bench.py does; the MiB at the end are all that the process held at its
 """
 
 import sys
-import time
 
 import torch
 from diffusers import StableDiffusionPipeline
 from torch.nn import functional as F
+from worker import serve
 
 WORK, DEVICE, FOLDER = sys.argv[1:4]
 SCORED, UPDATES, STEPS = 32, 10, 2
@@ -100,15 +100,7 @@ def updates():
 def main():
     torch.manual_seed(1)
     round = {"stable-draw": draw, "stable-mask": mask, "stable-updates": updates}[WORK]()
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        clock = time.perf_counter()
-        round()
-        if DEVICE == "cuda":
-            torch.cuda.synchronize()
-        print(time.perf_counter() - clock, flush=True)
-    with open("/proc/self/status") as status:
-        print(next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM:")), flush=True)
+    serve(round, DEVICE, 0)
 
 
 main()

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Common, studio};
 use salun_studio::error::{Error, Result};
 use salun_studio::gpu::device;
-use salun_studio::studio::{Arm, Choice, Host, Keeper, Parcel, Studio, View};
+use salun_studio::studio::{Arm, Choice, Host, Keeper, Parcel, Studio, View, percentiles};
 use salun_studio::words::Task;
 
 /// Frames that each view is watched for while the model trains, and between two of them.
@@ -111,7 +111,7 @@ enum Phase {
     Done,
 }
 
-/// The frames of a view, in milliseconds: how long each took, and how long after the one before it came.
+/// The frames of a view, in seconds: how long each took, and how long after the one before it came.
 struct Watched {
     task: Task,
     view: &'static View,
@@ -119,12 +119,9 @@ struct Watched {
     apart: Vec<f32>,
 }
 
-/// Median, 95th percentile and maximum.
-fn summary<'a>(ms: impl IntoIterator<Item = &'a f32>) -> [f32; 3] {
-    let mut sorted: Vec<f32> = ms.into_iter().copied().collect();
-    sorted.sort_unstable_by(f32::total_cmp);
-    let at = |q: f32| sorted.get((q * sorted.len() as f32) as usize).or(sorted.last());
-    [0.5, 0.95, 1.0].map(|q| at(q).copied().unwrap_or(0.0))
+/// Median, 95th percentile and maximum of frames, in milliseconds; zeros of none.
+fn summary<'a>(seconds: impl IntoIterator<Item = &'a f32>) -> [f32; 3] {
+    percentiles(seconds.into_iter().copied()).unwrap_or_default()
 }
 
 struct Pilot {
@@ -171,8 +168,8 @@ impl Pilot {
             Phase::Training(since) => {
                 self.now = Phase::Training(Instant::now());
                 let Some(watched) = self.watched.last_mut() else { return };
-                watched.took.push(took * 1e3);
-                watched.apart.push(since.elapsed().as_secs_f32() * 1e3);
+                watched.took.push(took);
+                watched.apart.push(since.elapsed().as_secs_f32());
                 if watched.took.len() >= FRAMES && !self.show_next() {
                     self.studio.state.cancel();
                     self.now = Phase::Cancelled(Instant::now());
