@@ -46,8 +46,8 @@ shipped! {
     KNOWN = "recorded": "emoji-t2i.known", "fashion-ddpm.known",
         "fashion-ddpm-retrain-sneaker.known";
     /// What shipped models showed when they were recorded.
-    RECORDED = "recorded": "emoji-t2i.opened", "fashion-ddpm.opened", "fashion-classifier.opened",
-        "fashion-classifier.overlap";
+    RECORDED = "recorded": "emoji-t2i.opened", "fashion-ddpm.opened", "fashion-ddpm-retrain-sneaker.opened",
+        "fashion-classifier.opened", "fashion-classifier.overlap";
     /// Runs worth seeing, as they were recorded.
     GALLERY = "gallery": "cat.run", "sneaker.run", "hidden.run", "drawn.run", "style.run", "ascent.run",
         "fine-tuned.run", "neighbours.run", "share.run", "too-soon.run", "burnt.run", "edited.run";

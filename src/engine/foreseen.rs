@@ -29,8 +29,8 @@ impl Work<'_> {
     /// Tells the job what it is made of, and what usually follows.
     pub fn foresee(&mut self, request: &Request, ahead: Ahead) {
         let Asked { plan, recipe, .. } = request.asked();
-        let previews = request.every().filter(|_| self.job.wants_previews());
-        let previews = previews.map_or(0, |every| plan.end().saturating_sub(1) / every);
+        let looks = if self.job.wants_previews() { 1..plan.end() } else { 0..0 };
+        let previews = looks.filter(|step| request.looks_after(*step)).count();
         let (scores, [run, known]) = match request {
             Request::Classes(of) => (self.scored(of), [of.run(previews), self.unmeasured(of)]),
             Request::Prompts(of) => (self.prompts_scored(of), [of.run(previews), self.undrawn(of)]),
@@ -101,7 +101,8 @@ impl Work<'_> {
             let [forget, retain] = of.size.items;
             legs.extend([retain, forget].map(|n| Leg::new("Encoding pictures", n, 1.0)));
         }
-        let items = of.size.items[0].min(of.asked.recipe.budget.sizes().score);
+        let most = of.asked.recipe.budget.sizes().score[of.asked.plan.how.task as usize];
+        let items = of.size.items[0].min(most);
         legs.extend(self.scoring(&of.asked, items, GRADIENT * GUIDED));
         legs
     }
@@ -134,11 +135,10 @@ impl Setting {
         legs
     }
 
-    /// Passes that a pane takes.
+    /// Passes that a look takes.
     fn tiles(&self) -> f64 {
-        let columns = self.asked.recipe.budget.sizes().columns;
-        let tiles = (self.model.card.classes.len() * columns) as f64;
-        let steps = if self.model.unet().is_some() { self.sampling().steps } else { 1 };
+        let tiles = (self.model.card.classes.len() * self.columns()) as f64;
+        let steps = if self.model.unet().is_some() { self.sampling().quick().steps } else { 1 };
         tiles * self.pass() * steps as f64
     }
 
@@ -156,9 +156,8 @@ impl Setting {
             let pictures = forgotten + each * others;
             return vec![Leg::new("Evaluating", pictures * self.sampling().steps, self.pass())];
         }
-        let columns = self.asked.recipe.budget.sizes().columns;
         vec![
-            Leg::new("Drawing", self.model.card.classes.len() * columns, 1.0),
+            Leg::new("Drawing", self.model.card.classes.len() * self.columns(), 1.0),
             Leg::new("Evaluating", most.iter().sum(), 1.0),
         ]
     }
@@ -168,8 +167,8 @@ impl PromptSetting {
     /// Updates, the pane and measuring.
     fn run(&self, previews: usize) -> Vec<Leg> {
         let Leg { units, cost, .. } = self.drawing();
-        // A look takes half the steps.
-        let mut legs = updates(&self.asked.plan, 1.0, previews, units as f64 * cost / 2.0);
+        let quick = self.options.quick().steps as f64 / self.options.steps as f64;
+        let mut legs = updates(&self.asked.plan, 1.0, previews, units as f64 * cost * quick);
         legs.extend([self.drawing(), self.measuring()]);
         legs
     }

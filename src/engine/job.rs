@@ -22,7 +22,7 @@ use crate::words::{AttackKind, Audit, Budget, Export, Metrics, Recipe, SampleOpt
 /// Long work.
 #[derive(Debug, Clone, Serialize, Deserialize, strum::IntoStaticStr)]
 pub enum Job {
-    /// Loads a model and shows what it does: sends [`Event::Rough`]; answers [`Outcome::Opened`].
+    /// Loads a model and shows what it does: sends [`Event::Rough`] where that takes long; answers [`Outcome::Opened`].
     Open { model: String, seed: u64, budget: Budget },
     /// The same with a weights file that a person gave; later jobs know it by its name.
     Import {

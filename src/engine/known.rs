@@ -1,12 +1,12 @@
 //! What the unchanged shipped models show, recorded: who forgets does not wait for what is known. It counts as long
 //! as the weights and the way they are drawn are those that it was recorded of.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use super::prompt::SeenPrompts;
-use super::{Grid, PromptSetting, Setting, Survey};
+use super::{Grid, Opened, PromptSetting, Setting, Survey};
 use crate::assets;
 use crate::eval::{Judged, Seen};
 use crate::models::{AnyModel, HostWeights};
@@ -22,10 +22,38 @@ pub struct Known {
     seen: BTreeMap<String, Vec<[usize; 2]>>,
 }
 
-/// Where what is recorded of a shipped model lies among the [`assets`]; nothing of others.
+/// Where what is recorded of a shipped model's pictures, and they themselves, lie among the [`assets`]; nothing of
+/// others.
+pub fn paths(name: &str) -> Vec<&'static str> {
+    // Pictures count as long as what was seen in them does.
+    path(name).into_iter().flat_map(|seen| [Some(seen), shown_path(name)]).flatten().collect()
+}
+
+/// Where what judges saw in its pictures lies.
 pub fn path(name: &str) -> Option<&'static str> {
     let ending = format!("/{name}.known");
     assets::KNOWN.into_iter().find(|path| path.ends_with(&ending))
+}
+
+/// Where its pictures lie.
+fn shown_path(name: &str) -> Option<&'static str> {
+    let ending = format!("/{name}.opened");
+    assets::RECORDED.into_iter().find(|path| path.ends_with(&ending))
+}
+
+/// What a shipped model shows of its classes or concepts, `columns` in a row, where that was recorded of these weights,
+/// drawn in this way: it need not be drawn again.
+pub fn shown(
+    name: &str,
+    weights: &[&HostWeights],
+    columns: usize,
+    options: &SampleOptions,
+) -> Option<Arc<Grid>> {
+    let of = shown_path(name)?;
+    Known::of(name, weights, options)?;
+    let opened: Opened = wire::inflate(&assets::bytes(of).ok()?).ok()?;
+    let so = opened.seed == options.seed && opened.grid.columns == columns;
+    so.then_some(opened.grid)
 }
 
 /// What some weights drawn in a way are known by.

@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, sync::Arc};
 
-use super::{Asked, Grid, Setting, Work, bytes};
+use super::{Asked, Grid, Setting, Work, bytes, known};
 use crate::data::{PictureShape, Pictures, class_index};
 use crate::error::{Error, Result};
 use crate::eval;
@@ -34,6 +34,11 @@ impl Setting {
     /// How the request samples.
     pub fn sampling(&self) -> SampleOptions {
         self.asked.sampling()
+    }
+
+    /// Tiles in a row of a pane.
+    pub fn columns(&self) -> usize {
+        self.asked.recipe.budget.sizes().columns
     }
 
     /// What caches know a model's measurement over `n` pictures by.
@@ -194,7 +199,8 @@ impl Work<'_> {
         .await
     }
 
-    /// What a pane shows of a model that no job changes, by its name and that of the data; drawn once.
+    /// What a pane shows of a model that no job changes, by its name and that of the data; drawn once, or not at all
+    /// where it is recorded.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
@@ -207,6 +213,9 @@ impl Work<'_> {
         options: &SampleOptions,
     ) -> Result<Arc<Grid>> {
         self.once(&shown_as(name, columns, options), async |work| {
+            if let Some(grid) = known::shown(name.0, &[&model.weights], columns, options) {
+                return Ok(Grid::clone(&grid));
+            }
             let weights = model.weights.upload(&work.session.device);
             work.grid(model, &weights, test, columns, options).await
         })

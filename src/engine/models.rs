@@ -2,13 +2,14 @@
 
 use std::{path::Path, sync::Arc};
 
+use super::known;
 use super::measure::{preview, shown_as};
 use super::{Client, Event, Grid, Opened, Session, Setting, TrainingSet, Work};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::eval::emoji_judge;
 use crate::models::latent::{LatentModel, LatentNetwork};
-use crate::models::{AnyModel, Assumed, Model, Said, Shipped, registry};
+use crate::models::{AnyModel, Assumed, HostWeights, Model, Said, Shipped, registry};
 use crate::words::{Budget, Recipe, SampleOptions, Sizes};
 
 /// Steps of the very first pictures.
@@ -202,23 +203,27 @@ impl Work<'_> {
         };
         let Sizes { columns, sampler, .. } = to.budget.sizes();
         let (name, of, sampler) = (to.name.clone(), to.data.clone(), sampler[to.task as usize]);
+        let (options, slow) = (preview(sampler, to.seed), first && model.unet().is_some());
         let draw = async |work: &mut Work<'_>, options: SampleOptions| {
             let shown = work.shown_once((&name, &of), model, &test, columns, &options).await?;
             Ok(Grid::clone(&shown))
         };
-        self.shown(to, first && model.unet().is_some(), sampler, draw).await
+        self.shown((to, slow), (&[&model.weights], columns), options, draw).await
     }
 
-    /// A model with its pictures; where it is opened `first`, they are told after a few steps of the sampler.
+    /// A model with its pictures: those that are recorded of these weights, so many in a row, or else they are drawn;
+    /// where that is `slow` and takes many steps of the sampler, they are told after a few.
     pub async fn shown(
         &mut self,
-        opened: Opened,
-        first: bool,
-        steps: usize,
+        (opened, slow): (Opened, bool),
+        (weights, columns): (&[&HostWeights], usize),
+        options: SampleOptions,
         draw: impl AsyncFn(&mut Work<'_>, SampleOptions) -> Result<Grid>,
     ) -> Result<Opened> {
-        let options = preview(steps, opened.seed);
-        if first && steps > 2 * ROUGH {
+        if let Some(grid) = known::shown(&opened.name, weights, columns, &options) {
+            return Ok(Opened { grid, ..opened });
+        }
+        if slow && options.steps > 2 * ROUGH {
             let grid = draw(self, SampleOptions { steps: ROUGH, ..options }).await?.into();
             let Client { id, send } = self.on;
             send(Event::Rough { id, opened: Arc::new(Opened { grid, ..opened.clone() }) });
@@ -236,7 +241,7 @@ impl Work<'_> {
         let Sizes { columns, sampler, .. } = budget.sizes();
         let options = preview(sampler[of.asked.plan.how.task as usize], *seed);
         let name = (twin.name, &**data);
-        // It is opened only where it is drawn.
+        // It is opened only where it was not shown before.
         if let Some(shown) = self.session.store.get(&shown_as(name, columns, &options)) {
             return Ok(shown);
         }

@@ -18,7 +18,6 @@ use crate::subject::{Items, Noising, Prompts, Subject};
 use crate::unlearn::{Plan, Rate, Scope};
 use crate::words::{
     Audit, Budget, Changed, EarlierReport, Extent, Forgotten, Metrics, Recipe, Report,
-    SampleOptions,
 };
 
 /// A model with what it is to forget and to keep.
@@ -130,6 +129,11 @@ impl Request {
         (looks > 0).then(|| self.asked().plan.steps.div_ceil(looks).max(1))
     }
 
+    /// Whether the model is looked at after an update: first early, because a person waits to see it change.
+    pub fn looks_after(&self, step: usize) -> bool {
+        self.every().is_some_and(|every| step.is_multiple_of(every) || step == every.div_ceil(5))
+    }
+
     /// The model with new weights. Boundary expanding as released leaves one class more than there was.
     pub fn unlearned(&self, weights: HostWeights, report: &Report) -> AnyModel {
         match self {
@@ -209,15 +213,10 @@ impl Work<'_> {
     pub async fn look(&mut self, request: &Request, weights: &Weights) -> Result<Grid> {
         match request {
             Classes(of) => {
-                let columns = of.asked.recipe.budget.sizes().columns;
-                self.grid(&of.model, weights, &of.data.test, columns, &of.sampling()).await
+                let (columns, options) = (of.columns(), of.sampling().quick());
+                self.grid(&of.model, weights, &of.data.test, columns, &options).await
             }
-            OfPrompts(of) => {
-                // Half the steps will do.
-                let steps = (of.options.steps / 2).max(4);
-                let options = SampleOptions { steps, ..of.options };
-                of.pane(&of.with(weights), &options, self.job).await
-            }
+            OfPrompts(of) => of.pane(&of.with(weights), &of.options.quick(), self.job).await,
         }
     }
 

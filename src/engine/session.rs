@@ -368,7 +368,7 @@ fn needed(job: &Job) -> Vec<&'static str> {
         Job::Open { model, .. } => {
             let shown = registry::shipped(model).and_then(|s| s.task.shows());
             let shown = shown.map_or(&[][..], |part| data::files(data_of(model))[part]);
-            [&registry::files(model, data_of(model), ""), shown].concat()
+            [&registry::files(model, data_of(model), ""), shown, &known::paths(model)].concat()
         }
         // Which of both it is will be seen once it is read.
         Job::Import { .. } => {
@@ -385,8 +385,12 @@ fn needed(job: &Job) -> Vec<&'static str> {
             let recorded: Vec<_> = measured.filter_map(known::path).collect();
             [whole(model, data, forget), recorded].concat()
         }
-        Job::Rank(recipe)
-        | Job::Overlap { recipe, .. }
+        Job::Rank(recipe) => {
+            let Recipe { model, data, forget, .. } = recipe;
+            let twin = registry::twin(model, forget).map(|twin| known::paths(twin.name));
+            [whole(model, data, forget), twin.unwrap_or_default()].concat()
+        }
+        Job::Overlap { recipe, .. }
         | Job::Evaluate { recipe, .. }
         | Job::Attack { recipe, .. }
         | Job::Interpolate { recipe, .. }

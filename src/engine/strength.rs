@@ -39,9 +39,12 @@ impl Work<'_> {
             let request = work.resolve(recipe).await?;
             let weights = delta::blend(request.original(), run.weights(), strength)?;
             let weights = weights.upload(&work.session.device);
+            // A look takes fewer steps; this one stands beside pictures of all of them.
             match &request {
-                Request::Classes(_) => work.look(&request, &weights).await,
-                // A look takes half the steps; this one stands beside pictures of all of them.
+                Request::Classes(of) => {
+                    let (columns, options) = (of.columns(), of.sampling());
+                    work.grid(&of.model, &weights, &of.data.test, columns, &options).await
+                }
                 Request::Prompts(of) => of.pane(&of.with(&weights), &of.options, work.job).await,
             }
         })

@@ -116,8 +116,9 @@ impl Work<'_> {
         mut trial: GpuLossCheck,
         (mut seconds, past): (f64, &mut Past),
     ) -> Result<f64> {
-        let (plan, every) = (&request.asked().plan, request.every());
-        let (steps, keeps) = (plan.end(), every.unwrap_or(plan.steps.div_ceil(KEPT).max(1)));
+        let plan = &request.asked().plan;
+        let steps = plan.end();
+        let keeps = request.every().unwrap_or(plan.steps.div_ceil(KEPT).max(1));
         let Client { id, send } = self.on;
         self.job.phase(plan.method.title, steps);
         while !unlearner.finished() {
@@ -127,10 +128,10 @@ impl Work<'_> {
             let step = unlearner.step;
             past.log.push(LogLine { step, loss, parts, seconds });
             trial.check(loss)?;
-            if step.is_multiple_of(keeps) || unlearner.finished() {
+            let due = request.looks_after(step);
+            if due || step.is_multiple_of(keeps) || unlearner.finished() {
                 past.keep(request, &unlearner.weights(), step).await?;
             }
-            let due = every.is_some_and(|every| step.is_multiple_of(every));
             let grid = match due && self.job.wants_previews() && !unlearner.finished() {
                 // A preview is not progress of the training phase.
                 true => {

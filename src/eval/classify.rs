@@ -12,7 +12,7 @@ use crate::models::{Classifier, Mode, Pass, Weights};
 use crate::words::{Extent, Metrics};
 
 /// Pictures in one forward pass.
-pub const BATCH: usize = 250;
+pub const BATCH: usize = 256;
 
 /// Pictures that a classifier is shown: these items of a set.
 #[derive(Clone, Copy)]

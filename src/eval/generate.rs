@@ -12,7 +12,7 @@ use crate::sampling::{Wanted, WantedClass};
 use crate::words::{Extent, Metrics, SampleOptions};
 
 /// Pictures sampled together.
-const BATCH: usize = 50;
+const BATCH: usize = 48;
 
 /// Samples as values in [0, 1], one after another, and what the judge sees in each: a class, or one more than
 /// there are where it is something else; nothing without a judge.

@@ -60,8 +60,10 @@ pub type WantedPrompt = Wanted<String>;
 /// A part of pictures, and the vectors of their prompts, [n, tokens, d].
 pub type GivenPrompts = Given<Tensor<3>>;
 
-/// Pictures of a part on the CPU.
-const SHARD: usize = 4;
+/// Pictures of a part on the CPU: those that are drawn, whose guided pairs fill the widest vectors, and those that are
+/// encoded.
+const SHARD: usize = 8;
+const ENCODED: usize = 4;
 /// Bytes that a picture takes while it is drawn from which on a rough one is shown first.
 const LARGE: u64 = 512 << 20;
 /// Bytes that several pictures may take on a GPU, which does not tell what it has: those of a small one.
@@ -295,9 +297,9 @@ pub async fn encoded(
         Ok(encode(network, vae, pictures.into_iter().flatten(), part.len()))
     };
     let mut values = Vec::new();
-    for batch in placed.chunks(8 * SHARD) {
+    for batch in placed.chunks(8 * ENCODED) {
         job.advance(batch.len()).await?;
-        let size = if flex::is_cpu(&vae.device()) { SHARD } else { batch.len() };
+        let size = if flex::is_cpu(&vae.device()) { ENCODED } else { batch.len() };
         for z in spread(&vae.device(), batch.chunks(size).collect(), one) {
             values.extend(read(z?).await?);
         }

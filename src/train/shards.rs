@@ -8,14 +8,22 @@ use super::optimizer::plus;
 use crate::gpu::{flex, spread};
 use crate::models::{Mode, Pass, Tape, Weights};
 
-/// Pictures of a part on the CPU. A constant, so that a sum is the same on any number of cores.
-pub const SHARD: usize = 16;
+/// Pictures of a part on the CPU, at the most. A constant, so that a sum is the same on any number of cores.
+const SHARD: usize = 16;
+/// Pictures that fill the vectors of most CPUs.
+const VECTOR: usize = 8;
 /// Values of gradients that are held at once by parts that are done together; it changes no sum.
 const HELD: usize = 1 << 28;
 
-/// Pictures of a part: few enough on the CPU that every core has one, all of them elsewhere.
+/// Pictures of a part: few enough on the CPU that two cores at least have one where they fill vectors, all of
+/// them elsewhere.
 pub fn size(weights: &Weights, whole: usize) -> usize {
-    if flex::is_cpu(&weights.device()) { SHARD.min(whole) } else { whole }
+    if flex::is_cpu(&weights.device()) { part(whole) } else { whole }
+}
+
+/// The same on the CPU.
+pub fn part(whole: usize) -> usize {
+    whole.div_ceil(2).next_multiple_of(VECTOR).min(SHARD).min(whole)
 }
 
 /// Whether so many parts, whose gradients have so many values each, are done together.

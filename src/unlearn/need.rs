@@ -87,7 +87,7 @@ impl Updates {
             // How many a given mask frees is not known before it is read.
             density: if given { 1.0 } else { recipe.density },
             attention: plan.attention(),
-            scored: if looks { recipe.budget.sizes().score } else { 0 },
+            scored: if looks { recipe.budget.sizes().score[plan.how.task as usize] } else { 0 },
             moments: if matches!(rule, Rule::Adam { .. }) { 2 } else { 1 },
             sets: if plan.alpha > 0.0 { 2 } else { 1 },
             apart: plan.how.order == Order::Drawn(Losses::Pair),
@@ -264,7 +264,7 @@ impl Memory<'_> {
         if !self.cpu {
             return (1, batch.min(most));
         }
-        let size = shards::SHARD.min(most).min(batch).max(1);
+        let size = shards::part(batch).min(most).max(1);
         let parts = batch.div_ceil(size);
         match shards::are_together(parts, self.weights() as usize) {
             true => (parts as u64, batch.min(par::threads() * size)),

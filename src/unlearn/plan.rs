@@ -116,7 +116,8 @@ impl Plan {
             scored: Default::default(),
             seed,
         };
-        let score = plan.some(&scope.forget, recipe.budget.sizes().score, "quick score");
+        let most = recipe.budget.sizes().score[task as usize];
+        let score = plan.some(&scope.forget, most, "quick score");
         let mut beside = shuffled(&scope.retain, seed, "retain score");
         beside.truncate(score.len());
         plan.scored = [score, beside];
@@ -141,7 +142,8 @@ impl Plan {
         }
         let [forget, retain] = sizes.each;
         if how.draws() {
-            plan.each = scope.each.unwrap_or([forget, retain].map(|n| n.min(sizes.score)));
+            plan.each =
+                scope.each.unwrap_or([forget, retain].map(|n| n.min(sizes.score[task as usize])));
         } else {
             plan.each = [plan.forget.len().min(forget), plan.retain.len().min(retain)];
             plan.suit(recipe, &scope);

@@ -25,8 +25,8 @@ pub enum Budget {
 /// What a budget sets, where it does not leave it to the method.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sizes {
-    /// Items that the scores are taken over, at the most.
-    pub score: usize,
+    /// Items that the scores are taken over, by task, at the most.
+    pub score: [usize; 3],
     /// Items of the forget set and the retain set in a classifier's epoch, at the most.
     pub each: [usize; 2],
     /// Epochs of a classifier, updates of a diffusion model of classes or of prompts, at the most. These
@@ -138,7 +138,7 @@ impl Budget {
     /// The budget's sizes.
     pub fn sizes(self) -> Sizes {
         const FULL: Sizes = Sizes {
-            score: usize::MAX,
+            score: [usize::MAX; 3],
             each: [usize::MAX; 2],
             length: [usize::MAX; 3],
             batch: [128, 128, 16],
@@ -154,7 +154,7 @@ impl Budget {
             previews: 8,
         };
         const QUICK: Sizes = Sizes {
-            score: 2_048,
+            score: [2_048; 3],
             each: [1_536, 6_144],
             length: [4, 150, 120],
             batch: [128, 32, 16],
@@ -168,24 +168,25 @@ impl Budget {
             ..FULL
         };
         const BRIEF: Sizes = Sizes {
-            score: 256,
+            score: [128, 128, 32],
             each: [384, 1_536],
-            length: [4, 60, 30],
+            length: [3, 60, 30],
             batch: [64, 32, 16],
             // At quick's rate the model that draws keeps less (docs/figures.md).
             lr: Some([0.02, 2.5e-4, 2e-4]),
             measured: [
-                Extent::in_rounds([1_000, 3_000, 3_000], [250, 750], [1.0, 1.2]),
-                Extent::in_rounds([80, 40, 0], [20, 10], [5.0, 4.0]),
-                Extent::in_rounds([48, 96, 0], [12, 24], [7.0, 6.0]),
+                Extent::in_rounds([1_000, 3_000, 3_000], [250, 750], [1.2, 1.5]),
+                Extent::in_rounds([80, 40, 0], [20, 10], [6.0, 5.0]),
+                Extent::in_rounds([48, 96, 0], [12, 24], [8.0, 7.0]),
             ],
             frechet: false,
-            sampler: [10; 3],
+            // Judges see what was asked for as often as after ten (docs/figures.md).
+            sampler: [6; 3],
             previews: 4,
             ..QUICK
         };
         const TINY: Sizes = Sizes {
-            score: 16,
+            score: [16; 3],
             each: [32, 32],
             length: [1, 4, 10],
             batch: [16, 4, 8],

@@ -9,6 +9,7 @@ use super::setting::sizes;
 use crate::data::corpus;
 use crate::data::corpus::{Corpus, Pair, Target};
 use crate::engine::foreseen::PREVIEW;
+use crate::engine::measure::preview;
 use crate::engine::{Grid, Opened, PromptPane, Work};
 use crate::error::Result;
 use crate::eval::prompts::{metrics, pane};
@@ -264,11 +265,9 @@ impl Work<'_> {
             return Ok(None);
         };
         let (_, forgotten) = pane(&of.noising.target, &of.noising.corpus, of.known);
-        let steps = (of.options.steps / 2).max(4).min(of.options.steps);
-        let options = SampleOptions { steps, ..of.options };
         // Beside the parts that the one bar is made of.
         let clock = Instant::now();
-        let grid = Arc::new(of.pane(&rough, &options, &mut self.job.quiet()).await?);
+        let grid = Arc::new(of.pane(&rough, &of.options.quick(), &mut self.job.quiet()).await?);
         self.job.beside(PREVIEW, 1, clock.elapsed());
         Ok(Some(PromptPane { grid, forgotten, notice: of.notice() }))
     }
@@ -333,12 +332,14 @@ impl Work<'_> {
         let weights = LatentWeights::upload(model, device);
         let judge = jury.judge(&corpus, device)?;
         let Opening { concepts, asked, steps } = Opening::new(model, &corpus, to.budget);
+        let options = preview(steps, to.seed);
+        let columns = asked.len() / concepts.len().max(1);
         let draw = async |work: &mut Work<'_>, options: SampleOptions| {
             work.job.phase("Drawing", asked.len() * options.steps);
             let drawn = make(&judge, &weights, &asked, &options, work.job).await?;
             Ok(of_concepts(concepts.clone(), &weights, drawn))
         };
-        self.shown(to, first, steps, draw).await
+        self.shown((to, first), (&model.parts(), columns), options, draw).await
     }
 
     /// The pictures with words that a model was trained on; where they are not there any more, what it was shown by

@@ -25,7 +25,7 @@ pub struct Sizes {
     pub items: [usize; 2],
     /// Pictures of each prompt of the pane.
     pub columns: usize,
-    /// Looks at the pane while it trains.
+    /// Looks at the pane while it trains, after the first early one.
     pub previews: usize,
     /// Concepts that an opened model shows.
     pub shown: usize,

@@ -67,6 +67,12 @@ impl ConvShape {
         })
     }
 
+    /// The same with all pixels in one row, where no neighbour counts: longer runs to copy.
+    fn flat(self) -> Self {
+        let alone = self.kernel == 1 && self.stride == 1;
+        if alone { Self { h: 1, w: self.h * self.w, ..self } } else { self }
+    }
+
     fn check(&self, x: &[f32], weight: &[f32], out: &[f32]) {
         assert!(self.pad.iter().all(|&p| p < self.kernel), "padding wider than the kernel's reach");
         assert_eq!(x.len(), self.batch * self.c_in * self.h * self.w, "x");
@@ -80,7 +86,7 @@ pub fn forward(s: &ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>, o
     s.check(x, weight, out);
     assert!(bias.is_none_or(|b| b.len() == s.c_out), "bias");
     let Some(windows) = Windows::of(s) else {
-        return tile::run(&Plan::forward(s), s.batch, x, weight, bias, out);
+        return tile::run(&Plan::forward(&s.flat()), s.batch, x, weight, bias, out);
     };
     let weights = Weights { values: weight, strides: [s.c_in * 9, 9], turned: false };
     winograd::run(s, &windows, x, &weights, bias, out);
@@ -90,7 +96,7 @@ pub fn forward(s: &ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>, o
 pub fn grad_input(s: &ConvShape, grad_out: &[f32], weight: &[f32], grad_x: &mut [f32]) {
     s.check(grad_x, weight, grad_out);
     let Some((turned, windows)) = s.turned().and_then(|t| Some((t, Windows::of(&t)?))) else {
-        return tile::run(&Plan::grad_input(s), s.batch, grad_out, weight, None, grad_x);
+        return tile::run(&Plan::grad_input(&s.flat()), s.batch, grad_out, weight, None, grad_x);
     };
     let weights = Weights { values: weight, strides: [9, s.c_in * 9], turned: true };
     winograd::run(&turned, &windows, grad_out, &weights, None, grad_x);
@@ -101,7 +107,7 @@ pub fn grad_weight(s: &ConvShape, x: &[f32], grad_out: &[f32], grad_w: &mut [f32
     s.check(x, grad_w, grad_out);
     match Windows::grouped(s) {
         Some(windows) => winograd::grad_weight(s, &windows, x, grad_out, grad_w),
-        None => weight::grad_weight(s, x, grad_out, grad_w),
+        None => weight::grad_weight(&s.flat(), x, grad_out, grad_w),
     }
 }
 
