@@ -116,8 +116,7 @@ impl Plan {
             scored: Default::default(),
             seed,
         };
-        let most = recipe.budget.sizes().score[task as usize];
-        let score = plan.some(&scope.forget, most, "quick score");
+        let score = plan.to_score(&scope.forget, recipe.budget);
         let mut beside = shuffled(&scope.retain, seed, "retain score");
         beside.truncate(score.len());
         plan.scored = [score, beside];
@@ -263,6 +262,11 @@ impl Plan {
     /// Learning rate of an update, counted from 0.
     pub fn lr_at(&self, step: usize) -> f64 {
         self.schedule.at(self.lr, step, self.steps)
+    }
+
+    /// The items of a forget set that scores are taken over.
+    fn to_score(&self, forget: &[usize], budget: Budget) -> Vec<usize> {
+        self.some(forget, budget.sizes().score[self.how.task as usize], "quick score")
     }
 
     /// At most `most` of these items, the same ones for a seed and a purpose.
