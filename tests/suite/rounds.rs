@@ -127,7 +127,7 @@ fn a_brief_measurement_stops_when_its_intervals_are_narrow() {
     for ([low, high], value, narrow) in
         [(ua, after.UA, forgotten), (ra, after.RA, rest), (ta, after.TA, rest)]
     {
-        let so = low <= value && value <= high && high - low <= 2.0 * narrow;
+        let so = low <= value && value <= high && high - low < 2.0 * narrow;
         assert!(so, "{low} {value} {high}");
     }
     assert!(after.n[0] < 1_000, "few of the forgotten are enough: {:?}", after.n);
