@@ -131,7 +131,7 @@ class Case:
             if now is not None and states[0] == self.after[0] != self.before[0] and now != new:
                 wrong.append(f'{name} is old beside a new {main}')
         line = self.line
-        if os.path.exists(os.path.join(self.dir, main + '.state')):
+        if os.path.exists(os.path.join(self.dir, main.split('/')[0] + '.state')):
             line += ' --resume'
         again = self.run(line)
         whole = self.state()[0] == self.after[0]

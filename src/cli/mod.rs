@@ -13,6 +13,7 @@ mod dialog;
 mod eval;
 mod export;
 mod info;
+mod kept;
 mod model;
 mod print;
 mod saliency;

@@ -268,6 +268,22 @@ impl Keeper for RunKeeper {
         self.earlier.as_deref().map(recovery::recall).transpose()
     }
 
+    fn state(&self) -> Option<PathBuf> {
+        self.recovery.state().ok()
+    }
+
+    fn interrupted(&self) -> Option<PathBuf> {
+        recovery::interrupted()
+    }
+
+    fn take_state(&self, earlier: &Path) -> PathBuf {
+        self.recovery.take_state(earlier)
+    }
+
+    fn forget_state(&self, state: &Path) {
+        recovery::forget_state(state);
+    }
+
     fn discard_earlier(&self, brought: Option<&[String]>) {
         self.earlier.iter().for_each(|sitting| recovery::discard(sitting, brought));
     }

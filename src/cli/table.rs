@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Client, Common, args, client, print, train};
+use super::{Client, Common, args, client, kept, print};
 use salun_studio::disk::output;
 use salun_studio::engine::{Event, Job, Outcome as Answer};
 use salun_studio::error::{Error, Result};
@@ -212,7 +212,7 @@ impl TableJob<'_> {
         let other = || Error::Request(format!("{}: not a classifier", self.client.label));
         let model = model.plain().ok_or_else(other)?;
         output::replace(&path, &checkpoint::encode(model, Precision::Full)?)?;
-        train::remove(&kept)
+        kept::remove(&kept)
     }
 }
 

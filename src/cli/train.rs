@@ -9,6 +9,7 @@ use std::{
 
 use serde_json::json;
 
+use super::kept::{self, beside};
 use super::{Client, Common, args, print};
 use salun_studio::data;
 use salun_studio::data::corpus;
@@ -145,28 +146,9 @@ impl Run {
                 written
             }
         };
-        remove(&self.state)?;
+        kept::remove(&self.state)?;
         Ok(written)
     }
-}
-
-/// Removes a state that is no longer needed.
-///
-/// # Errors
-/// It cannot be removed.
-pub fn remove(state: &Path) -> Result<()> {
-    match fs::remove_file(state) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::write(state, e)),
-        _ => Ok(()),
-    }
-}
-
-/// `out` with another ending after its own.
-fn beside(out: &Path, ending: &str) -> PathBuf {
-    let mut name = out.as_os_str().to_owned();
-    name.push(".");
-    name.push(ending);
-    name.into()
 }
 
 /// Runs the command.
@@ -184,12 +166,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if args.resume {
         let (snapshot, lines) = state::read(&run.state, &run.request)?;
         (run.lines, resume) = (lines, Some(Box::new(snapshot)));
-    } else if run.state.exists() && !common.force {
-        let state = run.state.display();
-        return Err(Error::Request(format!(
-            "{state} is left from a run that did not end; pass --resume to go on from it or --force to \
-             start anew"
-        )));
+    } else {
+        kept::refuse(&run.state, common.force)?;
     }
 
     let mut client = Client::open(common)?;

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Client, Common, args, print};
+use super::{Client, Common, args, kept, print};
 use salun_studio::data::{NAMES, forget};
-use salun_studio::disk::files;
 use salun_studio::disk::output::{Output, OutputKind};
-use salun_studio::engine::{Job, Outcome};
+use salun_studio::disk::{files, output};
+use salun_studio::engine::{Found, Job, Outcome, StateFile};
 use salun_studio::error::{Error, Result};
 use salun_studio::models::registry;
 use salun_studio::run::{Link, bundle, folder};
@@ -73,7 +73,10 @@ pub struct Args {
     /// Seed of everything random [default: 1]
     #[arg(long, value_name = "N", value_parser = args::seed, allow_negative_numbers = true)]
     seed: Option<u64>,
-    /// The run folder to write
+    /// Go on from the state that a killed run left beside --out; what it was asked for need not be said again
+    #[arg(long)]
+    resume: bool,
+    /// The run folder to write; the state of a run under way is kept beside it
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -115,9 +118,11 @@ impl Args {
     }
 
     /// The recipe that is asked for; `parent`: that of the run that it goes on from.
-    fn recipe(&self, parent: Option<&Recipe>) -> Result<Recipe> {
+    fn recipe(&self, parent: Option<&Recipe>, state: &Path) -> Result<Recipe> {
+        let said = self.model.is_some() || self.data.is_some() || self.forget.is_some();
         let mut recipe = match &self.recipe {
             _ if let Some(parent) = parent => parent.clone(),
+            None if self.resume && !said => Found::open(state)?.recipe().clone(),
             Some(link) if link.to_string_lossy().contains('?') && !link.exists() => {
                 self.linked(&link.to_string_lossy())?
             }
@@ -186,9 +191,16 @@ impl Args {
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let parent = args.branch.is_some().then(|| args.parent()).transpose()?;
-    let recipe = args.recipe(parent.as_ref().map(|(recipe, _)| recipe))?;
+    let state = kept::beside(&args.out, "state");
+    output::clear(&state);
+    let recipe = args.recipe(parent.as_ref().map(|(recipe, _)| recipe), &state)?;
     common.look_at(&recipe.data, &recipe.model)?;
     let out = Output::new(&args.out, OutputKind::Run, common.force)?;
+    if args.resume {
+        Found::open(&state)?.of(&recipe)?;
+    } else {
+        kept::refuse(&state, common.force)?;
+    }
     let mut client = Client::open(common)?;
     if let Some((parent, dir)) = &parent {
         // Without its snapshots, or on another kind of device, its updates are made again.
@@ -197,8 +209,16 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
             client.ask(job, Outcome::try_as_kept)?;
         }
     }
-    let run = client.ask(Job::Unlearn(recipe), Outcome::try_as_unlearned)?;
+    let file = StateFile { path: state.clone(), resume: args.resume };
+    let run = client.ask(Job::UnlearnKept(recipe, file), Outcome::try_as_unlearned);
+    if let (Err(Error::Cancelled), Ok(found)) = (&run, Found::open(&state)) {
+        print::remark(&format!("update {} is kept; --resume goes on from it", found.step()));
+    }
+    let run = run?;
     let written = out.write_folder(bundle::contents(&run)?);
+    if written.is_ok() {
+        kept::remove(&state)?;
+    }
     print::json(&run.report)?;
     print::report(&run.report);
     print::written(written)

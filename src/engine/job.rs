@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attack, Exported, Grid, Inspected, Inspection, LossParts, Past, Run, Survey, Trace,
+    Attack, Exported, Grid, Inspected, Inspection, LossParts, Past, Run, StateFile, Survey, Trace,
     TraceRequest,
 };
 use crate::data::{Mine, Pictures};
@@ -47,6 +47,8 @@ pub enum Job {
     Overlap { recipe: Recipe, by: By, seeds: usize },
     /// One unlearning run; sends [`Event::Step`]; answers [`Outcome::Unlearned`].
     Unlearn(Recipe),
+    /// The same; its state is kept in a file, from which a run goes on that was killed.
+    UnlearnKept(Recipe, StateFile),
     /// Remembers a run that was made elsewhere or earlier: one that goes on from it, or ends on its way, need not
     /// make its updates again, nor one that follows it, where its `model` is given; answers [`Outcome::Kept`].
     Remember { recipe: Recipe, past: Past, model: Option<AnyModel> },

@@ -32,6 +32,7 @@ mod steps;
 mod store;
 mod strength;
 mod train;
+mod under_way;
 mod unlearn;
 
 use std::sync::Arc;
@@ -226,6 +227,7 @@ pub use past::Past;
 pub use prompt::TIMES;
 pub use steps::{Attention, Film, Moment, Trace, TraceRequest, Traced};
 pub use strength::Exported;
+pub use under_way::{Found, StateFile};
 
 // What the engine's own files speak of.
 use gpu_loss_check::GpuLossCheck;

@@ -142,6 +142,6 @@ impl Work<'_> {
         let nobody: Send = Arc::new(|_| {});
         let on = Client { id: 0, send: &nobody };
         let mut within = Work { session: self.session, job: self.job, on };
-        within.train_free(&request, mask.as_ref(), start).await?.weights.download().await
+        within.train_free(&request, mask.as_ref(), start, None).await?.weights.download().await
     }
 }

@@ -135,6 +135,10 @@ impl<'a> Work<'a> {
                     Outcome::Overlapped(self.overlap(&recipe, by, seeds).await?.into())
                 }
                 Job::Unlearn(recipe) => Outcome::Unlearned(self.unlearn(&recipe).await?.into()),
+                Job::UnlearnKept(recipe, state) => {
+                    let run = self.unlearn_kept(&recipe, Some(&state)).await?;
+                    Outcome::Unlearned(run.into())
+                }
                 Job::Remember { recipe, past, model } => {
                     self.session.remember(&recipe, &past);
                     if let Some(model) = model {
@@ -378,7 +382,7 @@ fn needed(job: &Job) -> Vec<&'static str> {
         Job::Train { request, .. } => data::files(&request.data).concat(),
         // Its data are there since it was run.
         Job::Adopt { .. } | Job::Remember { .. } => Vec::new(),
-        Job::Unlearn(recipe) => {
+        Job::Unlearn(recipe) | Job::UnlearnKept(recipe, _) => {
             let Recipe { model, data, forget, .. } = recipe;
             let twin = registry::twin(model, forget).map(|twin| twin.name);
             let measured = [Some(&**model), twin].into_iter().flatten();

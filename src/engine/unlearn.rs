@@ -7,6 +7,7 @@ use web_time::Instant;
 
 use super::foreseen::{Ahead, PREVIEW};
 use super::past::Past;
+use super::under_way::{At, Found, Safekeeping, StateFile, UnderWay};
 use super::{Asked, Client, Event, GpuLossCheck, LiveStep, LogLine, LossParts, Request, Run, Work};
 use crate::data::Augment;
 use crate::error::{Error, Result};
@@ -30,6 +31,24 @@ impl Work<'_> {
     /// # Errors
     /// What is wrong with it or happened on the way; cancelled.
     pub async fn unlearn(&mut self, recipe: &Recipe) -> Result<Run> {
+        self.unlearn_kept(recipe, None).await
+    }
+
+    /// The same; the state is kept in a file now and then, from which a run goes on that did not end.
+    ///
+    /// # Errors
+    /// Those of [`Self::unlearn`], or the file is of no such run.
+    pub async fn unlearn_kept(
+        &mut self,
+        recipe: &Recipe,
+        state: Option<&StateFile>,
+    ) -> Result<Run> {
+        let found = match state.filter(|state| state.resume) {
+            Some(state) => Some(Found::open(&state.path)?.of(recipe)?),
+            None => None,
+        };
+        // What the data were then is in the state's.
+        let recipe = &found.as_ref().map_or(recipe, Found::recipe).clone();
         self.afford(recipe, Ahead::Run)?;
         let mut request = self.resolve(recipe).await?;
         let own = own_mask(&mut request)?;
@@ -57,7 +76,14 @@ impl Work<'_> {
                 // A whole run is made anew.
                 match recipe.until.and_then(|_| self.session.recall(request)) {
                     Some(found) => Ended { start, ..found },
-                    None => self.train_free(request, mask.as_ref(), start).await?,
+                    None => {
+                        let device = self.session.info.label();
+                        let safe = state.map(|state| {
+                            let run = (request, recipe, mask.as_ref());
+                            Safekeeping::of(&state.path, run, found, device)
+                        });
+                        self.train_free(request, mask.as_ref(), start, safe).await?
+                    }
                 }
             }
         };
@@ -66,7 +92,7 @@ impl Work<'_> {
     }
 
     /// Makes all updates of a request from the original, or from another `start`; only weights in the mask will
-    /// change.
+    /// change. What it comes to on the way is kept safe, and it goes on from what was found.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
@@ -75,6 +101,7 @@ impl Work<'_> {
         request: &Request,
         mask: Option<&Mask>,
         start: Option<HostWeights>,
+        safe: Option<Safekeeping<'_>>,
     ) -> Result<Ended> {
         let clock = Instant::now();
         let plan = &request.asked().plan;
@@ -85,27 +112,36 @@ impl Work<'_> {
         if plan.few {
             self.job.note(plan.suited());
         }
-        let begun = clock.elapsed().as_secs_f64();
+        let mut under_way = UnderWay::new(Past::of(request, free), safe);
+        let resumed = under_way.resume(&mut unlearner, self.job).await?;
+        under_way.seconds += clock.elapsed().as_secs_f64();
         // What the first losses are on the CPU.
         let mut trial = GpuLossCheck::default();
-        if GpuLossCheck::wanted(&self.session.info, plan.end(), request.original().layout.n()) {
+        let wanted =
+            GpuLossCheck::wanted(&self.session.info, plan.end(), request.original().layout.n());
+        if wanted && !resumed {
             let cpu = Device::flex();
             let mut twin = begin(request, start.as_ref(), free, &cpu, self.job).await?;
             let update = async |job: &mut JobContext| Ok(twin.step(job).await?.whole);
             trial = GpuLossCheck::run(plan.end(), self.job, update).await?;
         }
-        let mut past = Past::of(request, free);
-        let made = self.updates(request, &mut unlearner, trial, (begun, &mut past)).await;
+        let made = self.updates(request, &mut unlearner, trial, &mut under_way).await;
+        match made {
+            Ok(()) => under_way.keep(&mut unlearner, At::End, self.job),
+            Err(Error::Cancelled) => under_way.keep(&mut unlearner, At::Stop, self.job),
+            Err(_) => {}
+        }
+        let UnderWay { past, seconds, .. } = under_way;
         // Of a run that was cancelled, too: another may go on from where it was.
         self.session.remember(&request.asked().recipe, &past);
-        let seconds = made?;
+        made?;
         let (augment, weights) = (unlearner.augment(), unlearner.weights());
         let Past { snapshots, log } = past;
         Ok(Ended { augment, weights, log, seconds, start, snapshots })
     }
 
-    /// Makes all updates of a run whose first losses should be those of `trial`, and notes its past. The seconds
-    /// of all updates after `seconds` before them.
+    /// Makes the updates that a run still has before it, whose first losses should be those of `trial`, and notes
+    /// its past.
     ///
     /// # Errors
     /// Cancelled, the device failed, a loss is not a number or not the CPU's.
@@ -114,19 +150,20 @@ impl Work<'_> {
         request: &Request,
         unlearner: &mut Unlearner,
         mut trial: GpuLossCheck,
-        (mut seconds, past): (f64, &mut Past),
-    ) -> Result<f64> {
+        under_way: &mut UnderWay<'_>,
+    ) -> Result<()> {
         let plan = &request.asked().plan;
         let steps = plan.end();
         let keeps = request.every().unwrap_or(plan.steps.div_ceil(KEPT).max(1));
         let Client { id, send } = self.on;
-        self.job.phase(plan.method.title, steps);
+        self.job.resume_phase(plan.method.title, steps, unlearner.step);
         while !unlearner.finished() {
             let clock = Instant::now();
             let (loss, parts) = told(unlearner.step(self.job).await?).await?;
-            seconds += clock.elapsed().as_secs_f64();
+            let UnderWay { seconds, past, .. } = under_way;
+            *seconds += clock.elapsed().as_secs_f64();
             let step = unlearner.step;
-            past.log.push(LogLine { step, loss, parts, seconds });
+            past.log.push(LogLine { step, loss, parts, seconds: *seconds });
             trial.check(loss)?;
             let due = request.looks_after(step);
             if due || step.is_multiple_of(keeps) || unlearner.finished() {
@@ -145,9 +182,10 @@ impl Work<'_> {
             };
             let live = LiveStep { step, steps, loss, parts, grid };
             send(Event::Step { id, live });
+            under_way.keep(unlearner, At::Update, self.job);
             self.job.advance(1).await?;
         }
-        Ok(seconds)
+        Ok(())
     }
 
     /// Measures and judges a run whose updates are done.

@@ -9,6 +9,7 @@ use std::{
 use safetensors::tensor::{Metadata, TensorInfo, TensorView};
 use safetensors::{Dtype, SafeTensorError};
 
+use super::tensors::finite;
 use super::{Format, Stored, Tensors, torch};
 use crate::error::{Error, Result, ensure};
 
@@ -95,6 +96,28 @@ impl<'a> InFile<'a> {
             Ok(())
         })?;
         Ok(all)
+    }
+
+    /// The `n` numbers of a vector; where there are none, nothing is read.
+    ///
+    /// # Errors
+    /// It is missing, of another length or number format, or not finite; or the file cannot be read.
+    pub fn vector(&mut self, name: &str, n: usize) -> Result<Vec<f32>> {
+        let (path, tensor) = (self.path.clone(), name.to_string());
+        let wrong = |reason| Error::Tensor { path, tensor, reason };
+        let mut found = (n == 0).then(|| Ok(Vec::new()));
+        self.each(
+            |other| n > 0 && other == name,
+            |_, stored| {
+                let right = stored.format == Format::F32 && stored.shape == [n];
+                let other =
+                    || format!("is {} {:?}, expected F32 [{n}]", stored.format, stored.shape);
+                let values = ensure(right, other).map(|()| stored.values().unwrap_or_default());
+                found = Some(values.and_then(|values| finite(&values).map(|()| values)));
+                Ok(())
+            },
+        )?;
+        found.unwrap_or_else(|| Err("is missing".into())).map_err(wrong)
     }
 
     /// All tensors by name, with the numbers of those whose bytes are given; the others have none.

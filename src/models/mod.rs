@@ -22,6 +22,7 @@ mod levels;
 pub mod registry;
 mod resnet;
 pub mod said;
+pub mod stream;
 pub mod swin;
 mod tape;
 pub mod tensors;

@@ -20,6 +20,8 @@ use crate::words::{REPORT, Report};
 const SITTING: &str = "sitting-";
 /// The file that a sitting holds locked while it lives.
 const LOCK: &str = "lock";
+/// The file in a sitting's of the run that is under way.
+const STATE: &str = "running.state";
 /// The folder in a sitting's of what is remembered of it, and the file without which that is nothing.
 const MEMORY: &str = "memory";
 const SHOWN: &str = "shown";
@@ -41,6 +43,26 @@ impl Recovery {
     /// It cannot be written.
     pub fn keep(&self, run: &Run) -> Result<PathBuf> {
         folder::write_free(run, &self.sitting()?.folder)
+    }
+
+    /// The file for the state of a run under way.
+    ///
+    /// # Errors
+    /// There is no place for one.
+    pub fn state(&self) -> Result<PathBuf> {
+        Ok(self.sitting()?.folder.join(STATE))
+    }
+
+    /// Makes the state of an earlier sitting's run this one's; says where it is. What cannot be moved stays.
+    pub fn take_state(&self, earlier: &Path) -> PathBuf {
+        let Ok(own) = self.state() else { return earlier.into() };
+        match fs::rename(earlier, &own) {
+            Ok(()) => {
+                forget_state(earlier);
+                own
+            }
+            Err(_) => earlier.into(),
+        }
     }
 
     fn sitting(&self) -> Result<&Sitting> {
@@ -80,7 +102,8 @@ impl Recovery {
     /// that.
     pub fn end(&self, remembers: bool) {
         let Some(sitting) = self.0.get() else { return };
-        if !remembers || !sitting.folder.join(MEMORY).join(SHOWN).is_file() {
+        let shown = sitting.folder.join(MEMORY).join(SHOWN).is_file();
+        if !remembers || !shown && !sitting.folder.join(STATE).is_file() {
             let _ = fs::remove_dir_all(&sitting.folder);
         } else {
             for run in runs(&sitting.folder) {
@@ -129,7 +152,8 @@ pub fn left() -> Vec<PathBuf> {
             left.push(entry);
         } else if ended(&entry) {
             let runs = runs(&entry);
-            if runs.is_empty() && latest.as_ref() != Some(&entry) {
+            let nothing = runs.is_empty() && !entry.join(STATE).is_file();
+            if nothing && latest.as_ref() != Some(&entry) {
                 let _ = fs::remove_dir_all(&entry);
             }
             left.extend(runs);
@@ -149,6 +173,27 @@ pub fn remembered() -> Option<PathBuf> {
         (name.starts_with(SITTING) && ended(&sitting)).then_some((about.modified().ok()?, sitting))
     };
     all.filter_map(shown).max().map(|(_, sitting)| sitting)
+}
+
+/// The latest state of a run that was under way when its sitting ended.
+pub fn interrupted() -> Option<PathBuf> {
+    let all = files::places().into_iter().flat_map(|place| folders(&place));
+    let state = |sitting: PathBuf| {
+        let name = sitting.file_name()?.to_string_lossy().into_owned();
+        let state = sitting.join(STATE);
+        let about = fs::metadata(&state).ok()?;
+        (name.starts_with(SITTING) && ended(&sitting)).then_some((about.modified().ok()?, state))
+    };
+    all.filter_map(state).max().map(|(_, state)| state)
+}
+
+/// Lets go of the state of a run, and of its sitting where that has ended and holds nothing else.
+pub fn forget_state(state: &Path) {
+    let _ = fs::remove_file(state);
+    let Some(sitting) = state.parent().filter(|sitting| ended(sitting)) else { return };
+    if folders(sitting).is_empty() && sitting.join(LOCK).exists() {
+        let _ = fs::remove_dir_all(sitting);
+    }
 }
 
 /// Bytes that are remembered of a sitting.
@@ -186,7 +231,9 @@ pub fn discard(sitting: &Path, brought: Option<&[String]>) {
         brought.is_some_and(|brought| protocol(run).is_none_or(|hash| !brought.contains(&hash)))
     };
     let (stays, goes): (Vec<_>, Vec<_>) = runs(sitting).into_iter().partition(other);
-    let goes = if stays.is_empty() {
+    // A run that was under way there can still be gone on with.
+    let under_way = brought.is_some() && sitting.join(STATE).is_file();
+    let goes = if stays.is_empty() && !under_way {
         vec![sitting.into()]
     } else {
         [goes, vec![sitting.join(MEMORY)]].concat()

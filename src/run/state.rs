@@ -13,7 +13,7 @@ use crate::models::tensors::finite;
 use crate::models::{Precision, Stored, checkpoint, one_or_several};
 use crate::train::latent::{LatentPlan, Stage, preset};
 use crate::train::{Snapshot, TrainRequest};
-use crate::words::{Format, fingerprint};
+use crate::words::{Format, difference, fingerprint};
 
 /// Where the description lies in the file's metadata, and where it lay for text-to-image models before all
 /// states were of one kind.
@@ -111,21 +111,9 @@ pub fn read(path: &Path, asked: &TrainRequest) -> Result<(Snapshot, Vec<LogLine>
 /// The first thing in which two requests differ, for a person.
 fn differs(then: &TrainRequest, now: &TrainRequest) -> Option<String> {
     let changed = fingerprint::difference(then.fingerprint.as_ref(), now.fingerprint.as_ref());
-    let fields = |asked: &TrainRequest| {
-        let plain = TrainRequest { fingerprint: None, ..asked.clone() };
-        let fields = serde_json::to_value(plain).ok();
-        fields.and_then(|fields| fields.as_object().cloned()).unwrap_or_default()
-    };
-    let (then, now) = (fields(then), fields(now));
-    let Some(name) = then.keys().chain(now.keys()).find(|&name| then.get(name) != now.get(name))
-    else {
-        return changed.map(|what| format!("the data has changed: {what}"));
-    };
-    let say = |v: Option<&serde_json::Value>| match v {
-        None | Some(serde_json::Value::Null) => "not given".to_string(),
-        Some(v) => v.to_string().chars().take(60).collect(),
-    };
-    Some(format!("{name} was {}, now {}", say(then.get(name)), say(now.get(name))))
+    let plain = |asked: &TrainRequest| TrainRequest { fingerprint: None, ..asked.clone() };
+    let changed = changed.map(|what| format!("the data has changed: {what}"));
+    difference(&plain(then), &plain(now)).or(changed)
 }
 
 #[cfg(test)]

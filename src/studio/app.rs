@@ -98,8 +98,11 @@ impl Studio {
 
     /// A studio that opens the model of a task at once.
     pub fn on(task: Task, backend: Box<dyn Backend>, keeper: Arc<dyn Keeper>) -> Self {
+        let mut state = State::new(backend, task);
+        let safe = keeper.clone();
+        state.safe = Some(Box::new(move || safe.state()));
         Self {
-            state: State::new(backend, task),
+            state,
             view: &views::compare::VIEW,
             frames: Frames::default(),
             saver: Saver::new(keeper),

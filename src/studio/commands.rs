@@ -8,6 +8,7 @@ use egui::{Event, KeyboardShortcut, Popup};
 
 use super::prelude::*;
 use super::present;
+use super::saver::Interrupted;
 use super::views::{compare::Comparison, lessons};
 use crate::words::Piece;
 
@@ -137,6 +138,20 @@ pub const BACK: Command = Command::new("Bring the earlier sitting back", |studio
 .keys(&[ctrl(Key::B)], When::Idle)
 .unless(|studio| studio.state.waits());
 
+pub const GO_ON: Command = Command::new("Go on with the run that was under way", |studio, _| {
+    if studio.state.held() {
+        return;
+    }
+    if let Some(Interrupted { state, recipe, .. }) = studio.saver.interrupted.take() {
+        let state = studio.saver.keeper.take_state(&state);
+        let begun = studio.state.go_on_with(recipe, state);
+        studio.state.tell(begun);
+    }
+})
+.button("Go on", "Makes the updates that are left, to the same result as without the stop")
+.keys(&[ctrl(Key::G)], When::Idle)
+.unless(|studio| studio.state.waits());
+
 const SHIFT_Z: KeyboardShortcut =
     KeyboardShortcut::new(Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::Z);
 
@@ -234,6 +249,8 @@ pub const ALL: &[Command] = &[
     REDO,
     UNDO,
     BACK,
+    #[cfg(not(target_arch = "wasm32"))]
+    GO_ON,
     #[cfg(not(target_arch = "wasm32"))]
     COMPARE,
     SAVE,

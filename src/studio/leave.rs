@@ -107,7 +107,9 @@ fn question_ui(studio: &Studio, ui: &mut Ui) -> Option<Leave> {
 /// Draws what earlier sittings left, until something is done about it.
 pub fn left_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
     let (n, earlier) = (studio.saver.left.len(), studio.saver.earlier);
-    if n == 0 && earlier.is_none() || studio.later || studio.saver.busy() {
+    let under_way = studio.saver.interrupted.clone();
+    let nothing = n == 0 && earlier.is_none() && under_way.is_none();
+    if nothing || studio.later || studio.saver.busy() {
         return;
     }
     alert_ui("left behind", studio.bar_end + 6.0, palette.accent, ctx, |ui| {
@@ -116,7 +118,11 @@ pub fn left_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
                 "{device} was lost, and the window with it: this one computes on the CPU"
             ));
         }
+        if let Some(run) = &under_way {
+            ui.label(format!("A run was under way: {} after update {}", run.what(), run.step));
+        }
         match (n, earlier) {
+            (0, None) => {}
             (0, Some(bytes)) => {
                 ui.label("The studio can come back as it was left");
                 ui.weak(format!("{:.1} MB are remembered", bytes as f64 / 1e6));
@@ -124,6 +130,9 @@ pub fn left_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
             _ => unsaved_ui(studio, n, " of an earlier sitting", ui),
         }
         ui.horizontal(|ui| {
+            if under_way.is_some() {
+                commands::GO_ON.button_ui(primary(ui, commands::GO_ON.name), studio, ui);
+            }
             if earlier.is_some() {
                 commands::BACK.button_ui(primary(ui, commands::BACK.name), studio, ui);
             }

@@ -9,7 +9,7 @@ use std::{
 use super::Wake;
 use super::memory::{Memory, Recalled};
 use super::sitting::Files;
-use crate::engine::Run;
+use crate::engine::{Found, Run};
 use crate::error::{Error, Result};
 use crate::words::Recipe;
 
@@ -97,6 +97,24 @@ pub trait Keeper: Send + Sync {
         Ok(None)
     }
 
+    /// The file that the state of a run under way is kept in; `None` where nothing outlives the window.
+    fn state(&self) -> Option<PathBuf> {
+        None
+    }
+
+    /// The state of a run that was under way when an earlier sitting ended.
+    fn interrupted(&self) -> Option<PathBuf> {
+        None
+    }
+
+    /// Makes the state of an earlier sitting's run this one's; says where it is.
+    fn take_state(&self, earlier: &Path) -> PathBuf {
+        earlier.into()
+    }
+
+    /// Lets go of the state of a run.
+    fn forget_state(&self, _state: &Path) {}
+
     /// Lets go of that sitting: of what is remembered of it, and of the runs that it kept; where some were brought
     /// back, of those with the hashes of their protocols, and of no other.
     fn discard_earlier(&self, _brought: Option<&[String]>) {}
@@ -142,6 +160,30 @@ enum Told {
     Discarded,
 }
 
+/// A run that was under way when an earlier sitting ended.
+#[derive(Debug, Clone)]
+pub struct Interrupted {
+    pub state: PathBuf,
+    pub recipe: Recipe,
+    /// Updates that it had made.
+    pub step: usize,
+}
+
+impl Interrupted {
+    /// In a few words.
+    pub fn what(&self) -> String {
+        let Recipe { method, forget, model, .. } = &self.recipe;
+        let model = model.rsplit(['/', '\\']).next().unwrap_or(model);
+        format!("{method} of {forget} in {model}")
+    }
+
+    /// What a state says; nothing where it is none that can be read.
+    fn read(state: PathBuf) -> Option<Self> {
+        let found = Found::open(&state).ok()?;
+        Some(Self { recipe: found.recipe().clone(), step: found.step(), state })
+    }
+}
+
 /// A finished run that nobody has saved.
 struct Unsaved {
     /// What repeats it: an audit changes the run, and not what it is.
@@ -171,6 +213,8 @@ pub struct Saver {
     pub memory: Memory,
     /// About how many bytes an earlier sitting left to be brought back.
     pub earlier: Option<usize>,
+    /// The state of a run that was under way when an earlier sitting ended.
+    pub interrupted: Option<Interrupted>,
     /// What came of an earlier sitting since somebody last took it.
     pub recalled: Vec<Recalled>,
 }
@@ -180,6 +224,7 @@ impl Saver {
     pub fn new(keeper: Arc<dyn Keeper>) -> Self {
         let (outbox, inbox) = mpsc::channel();
         let (left, earlier) = (keeper.left(), keeper.earlier());
+        let interrupted = keeper.interrupted().and_then(Interrupted::read);
         #[cfg(not(target_arch = "wasm32"))]
         let desk = {
             let (desk, work) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
@@ -200,6 +245,7 @@ impl Saver {
             places: Vec::new(),
             memory: Memory::default(),
             earlier,
+            interrupted,
             recalled: Vec::new(),
         }
     }
@@ -226,7 +272,14 @@ impl Saver {
         self.let_go(&recipe);
         self.unsaved.push(Unsaved { recipe: recipe.clone(), at: SaveItem::Run(run.clone()) });
         self.keeping += 1;
-        self.work(move |keeper| Told::Kept(Box::new(recipe), keeper.keep(&run)));
+        self.work(move |keeper| {
+            let kept = keeper.keep(&run);
+            // There is nothing to go on from any more.
+            if kept.is_ok() {
+                keeper.state().iter().for_each(|state| keeper.forget_state(state));
+            }
+            Told::Kept(Box::new(recipe), kept)
+        });
     }
 
     /// Saves one after another, away from the frame where there are threads.
@@ -261,6 +314,9 @@ impl Saver {
     pub fn discard_left(&mut self) {
         for kept in self.left.drain(..) {
             self.keeper.release(&kept);
+        }
+        if let Some(run) = self.interrupted.take() {
+            self.keeper.forget_state(&run.state);
         }
         self.discard_earlier(None);
     }

@@ -2,8 +2,10 @@
 
 mod freeze;
 mod packed;
+mod state;
 
 pub use freeze::WeightFreeze;
+pub use state::{Take, of_tensor};
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};

@@ -173,6 +173,12 @@ pub trait MethodHooks: Send + Sync {
         Box::pin(async { Ok(false) })
     }
 
+    /// What the next update depends on beside the weights and [`Self::begin`] does not make again, where there is
+    /// such a thing: a vector a parameter.
+    fn carried(&mut self) -> Option<&mut Vec<Tensor<1>>> {
+        None
+    }
+
     /// The weights as they are to be used.
     fn delivered(&self, weights: &Weights) -> Weights {
         weights.clone()

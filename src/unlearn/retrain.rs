@@ -49,6 +49,10 @@ impl MethodHooks for Fresh {
         })
     }
 
+    fn carried(&mut self) -> Option<&mut Vec<Tensor<1>>> {
+        (self.decay > 0.0).then_some(&mut self.average)
+    }
+
     fn delivered(&self, weights: &Weights) -> Weights {
         let mut delivered = weights.clone();
         if !self.average.is_empty() {

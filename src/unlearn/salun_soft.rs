@@ -75,6 +75,10 @@ impl MethodHooks for Soft {
         }
     }
 
+    fn carried(&mut self) -> Option<&mut Vec<Tensor<1>>> {
+        Some(&mut self.reference)
+    }
+
     fn after<'a>(&'a mut self, weights: &'a mut Weights, at: StepInfo) -> Local<'a, Result<bool>> {
         Box::pin(async move {
             // As released, k holds for an epoch: it is that of the epoch's first update.

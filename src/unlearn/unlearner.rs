@@ -1,5 +1,7 @@
 //! One unlearning run, a step at a time.
 
+mod state;
+
 use std::sync::Arc;
 
 use burn::tensor::Tensor;

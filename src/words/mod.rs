@@ -40,6 +40,7 @@ pub use report::{
 pub use sampling::SampleOptions;
 pub use task::Task;
 
+use serde::Serialize;
 use sha2::Digest;
 
 use crate::error::{Error, Result};
@@ -52,6 +53,21 @@ pub fn find<T: Copy + Into<&'static str>>(what: &'static str, name: &str, all: &
     let named = |one: &T| -> &'static str { (*one).into() };
     let found = all.iter().find(|one| named(one) == name);
     found.copied().ok_or_else(|| Error::unknown(what, name, all.iter().map(named)))
+}
+
+/// The first field in which two requests differ, for a person.
+pub fn difference<T: Serialize>(then: &T, now: &T) -> Option<String> {
+    let fields = |asked: &T| {
+        let fields = serde_json::to_value(asked).ok();
+        fields.and_then(|fields| fields.as_object().cloned()).unwrap_or_default()
+    };
+    let (then, now) = (fields(then), fields(now));
+    let name = then.keys().chain(now.keys()).find(|&name| then.get(name) != now.get(name))?;
+    let say = |v: Option<&serde_json::Value>| match v {
+        None | Some(serde_json::Value::Null) => "not given".to_string(),
+        Some(v) => v.to_string().chars().take(60).collect(),
+    };
+    Some(format!("{name} was {}, now {}", say(then.get(name)), say(now.get(name))))
 }
 
 /// Lower-case hexadecimal.

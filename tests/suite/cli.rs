@@ -6,6 +6,8 @@ use crate::binary::{Ran, Scratch, bytes, open};
 #[cfg(unix)]
 use crate::binary::{ended, send, started};
 use serde_json::Value;
+#[cfg(unix)]
+use std::time::Instant;
 
 use crate::common::vulkan;
 
@@ -345,16 +347,46 @@ fn an_interrupted_training_resumes_to_the_very_same_weights() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupted_run_leaves_nothing() {
+fn an_interrupted_run_goes_on_to_the_very_same_bytes() {
     let scratch = Scratch::new("cancel");
     scratch.put("tiny.safetensors", bytes(&scratch.classifier()));
-    let line = "unlearn --model tiny.safetensors --data fashion-mnist --forget class:Sneaker \
-                --budget full --out run";
-    let arguments: Vec<&str> = line.split(' ').filter(|a| !a.is_empty()).collect();
-    let ran = interrupt(scratch.salun(&arguments));
+    let line = "unlearn --model tiny.safetensors --data fashion-mnist@400 --forget class:Sneaker \
+                --budget tiny --steps 800 --out";
+    let arguments = |more: &[&'static str]| -> Vec<&str> {
+        line.split(' ').filter(|a| !a.is_empty()).chain(more.iter().copied()).collect()
+    };
+    let clock = Instant::now();
+    done(&Ran::of(scratch.salun(&arguments(&["whole"])).output().unwrap()));
+    let took = clock.elapsed();
+    // Among the updates, wherever they lie in the time that it takes.
+    let shares = [0.6, 0.4, 0.8, 0.3, 0.7, 0.5];
+    let stopped = shares.into_iter().find_map(|share| {
+        let running = started(scratch.salun(&arguments(&["run", "--force"])));
+        std::thread::sleep(took.mul_f64(share));
+        send(&running.0, "-INT");
+        let ran = ended(running);
+        scratch.path("run.state").exists().then_some(ran)
+    });
+    let ran = stopped.expect("one of the stops falls among the updates");
     assert_eq!(ran.status, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("is kept; --resume goes on from it"), "{ran:?}");
     assert_eq!(ran.stderr.lines().last(), Some("salun: cancelled"), "{ran:?}");
-    assert_eq!(scratch.names(), ["tiny.safetensors"]);
+    assert_eq!(scratch.names(), ["run.state", "tiny.safetensors", "whole"], "nothing half-written");
+
+    let anew = Ran::of(scratch.salun(&arguments(&["run"])).output().unwrap());
+    assert_eq!(anew.status, Some(2), "{anew:?}");
+    assert!(anew.stderr.contains("pass --resume to go on from it"), "{anew:?}");
+    let other = scratch.run("unlearn --resume --density 0.3 --out run");
+    assert!(other.stderr.contains("density was 0.5, now 0.3"), "{other:?}");
+
+    done(&scratch.run("unlearn --resume --out run"));
+    assert_eq!(scratch.names(), ["run", "tiny.safetensors", "whole"]);
+    for name in
+        ["model.safetensors", "mask.safetensors", "recipe.toml", "saliency.png", "after.png"]
+    {
+        let of = |run: &str| fs::read(scratch.path(run).join(name)).unwrap();
+        assert!(of("run") == of("whole"), "{name}");
+    }
 }
 
 #[test]

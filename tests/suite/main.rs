@@ -33,6 +33,7 @@ mod pins;
 mod prompts;
 mod recompute;
 mod requests;
+mod resume;
 mod rounds;
 mod saliency;
 mod signals;

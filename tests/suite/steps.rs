@@ -186,16 +186,19 @@ fn trace(client: &mut Client, request: TraceRequest) -> Arc<Trace> {
     client.run(Job::Trace(request)).try_as_traced().expect("steps")
 }
 
-/// Whether a film ends at the tiles of a grid.
+/// Whether a film ends at the tiles of a grid, which may be recorded: another processor's sums have other bits.
 fn ends_at(trace: &Trace, opened: &Opened, row: usize, columns: &[usize]) {
     let last = trace.moments.len() - 1;
     for (tile, column) in columns.iter().enumerate() {
         let predicted = &trace.films[0].predicted;
-        assert_eq!(predicted.pixels_of(tile, last), opened.grid.pixels_of(row, *column));
+        let pairs = predicted.pixels_of(tile, last).iter().zip(opened.grid.pixels_of(row, *column));
+        let off: Vec<u32> = pairs.map(|(a, b)| u32::from(a.abs_diff(*b))).collect();
+        let (most, all) = (off.iter().max().copied().unwrap_or(0), off.iter().sum::<u32>());
+        assert!(most <= 4 && all as usize <= off.len() / 20, "{most} levels at most, {all} in all");
         let seen = [predicted.seen_in(tile, last), opened.grid.seen_in(row, *column)];
         let [(now, p), (then, q)] = seen.map(|seen| seen.expect("it is judged"));
         // A judge's sums depend on how many pictures it looks at together.
-        assert!(now == then && (p - q).abs() < 1e-4, "{seen:?}");
+        assert!(now == then && (p - q).abs() < 1e-3, "{seen:?}");
     }
 }
 

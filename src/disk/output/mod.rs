@@ -285,7 +285,16 @@ fn kept(path: &Path) -> io::Result<()> {
 /// # Errors
 /// It cannot be written.
 pub fn replace(target: &Path, bytes: &[u8]) -> Result<()> {
+    replace_by(target, |path| fs::write(path, bytes).map_err(|e| Error::write(target, e)))
+}
+
+/// Replaces a file of the program's own in one step by one that is written piece by piece.
+///
+/// # Errors
+/// Those of `write`, or it cannot take the place of what was there.
+pub fn replace_by(target: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let part = OutputFile::reserve(OutputKind::Own, target.into(), true)?;
-    let written = fs::write(&part.temp.path, bytes).and_then(|()| kept(&part.temp.path));
-    written.and_then(|()| part.replace()).map_err(|e| Error::write(target, e))
+    write(&part.temp.path)?;
+    let whole = kept(&part.temp.path).and_then(|()| part.replace());
+    whole.map_err(|e| Error::write(target, e))
 }

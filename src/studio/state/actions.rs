@@ -101,7 +101,7 @@ impl State {
         let Some(what) = self.tell(Choice::parse(spec, &opened)) else { return };
         self.session_mut().at = link.at;
         self.pick(what);
-        if link.run {
+        if !self.take_up() && link.run {
             self.forget();
         }
     }

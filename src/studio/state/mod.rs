@@ -25,7 +25,7 @@ use super::attempt::Attempt;
 use super::request::estimator;
 use super::task_state::TaskState;
 use super::{Arm, Backend, tasks};
-use crate::engine::{Exported, Job, Run};
+use crate::engine::{Exported, Job, Run, StateFile};
 use crate::error::Result;
 use crate::gpu::DeviceInfo;
 use crate::job_context::{Progress, Whole};
@@ -88,6 +88,10 @@ pub struct State {
     pub work: Option<RunningJob>,
     /// What a link asks for of a model of a person's own, which is being opened.
     linked: Option<(u64, Link)>,
+    /// Says which file the state of a run under way is kept in, where one is.
+    pub safe: Option<Box<dyn Fn() -> Option<PathBuf>>>,
+    /// A run to go on with once its model is open, and the file of its state.
+    unfinished: Option<(Recipe, PathBuf)>,
     /// Pieces of the studio that a worksheet leaves out, in their order.
     pub hidden: Vec<Piece>,
     /// The last failure, until it is dismissed.
@@ -111,6 +115,8 @@ impl State {
             sessions: Task::ALL.map(TaskState::new),
             work: None,
             linked: None,
+            safe: None,
+            unfinished: None,
             hidden: Vec::new(),
             error: None,
             ended: "Ready".into(),
@@ -317,12 +323,56 @@ impl State {
 
     /// Shows a run as one of both from now on, and asks for it.
     fn attempt(&mut self, arm: Arm, recipe: Recipe, kind: JobKind) {
+        if self.shows(arm, &recipe) {
+            self.begin_run(kind, recipe, None);
+        }
+    }
+
+    /// Shows a run as one of both from now on; whether there is a model for it.
+    fn shows(&mut self, arm: Arm, recipe: &Recipe) -> bool {
         let session = self.session_mut();
-        let Some(base) = session.base().cloned().filter(|_| session.opened.is_some()) else {
-            return;
+        let base = session.base().cloned().filter(|_| session.opened.is_some());
+        let attempt = base.map(|base| Attempt::new(recipe.clone(), base));
+        let there = attempt.is_some();
+        if there {
+            session.attempts[arm as usize] = attempt;
+        }
+        there
+    }
+
+    /// Asks for a run, from its beginning or from a state; it is kept on its way where there is a place for that.
+    fn begin_run(&mut self, kind: JobKind, recipe: Recipe, state: Option<PathBuf>) {
+        let resume = state.is_some();
+        let path = state.or_else(|| self.safe.as_ref()?());
+        let job = match path {
+            Some(path) => Job::UnlearnKept(recipe, StateFile { path, resume }),
+            None => Job::Unlearn(recipe),
         };
-        session.attempts[arm as usize] = Some(Attempt::new(recipe.clone(), base));
-        self.begin(kind, Job::Unlearn(recipe));
+        self.begin(kind, job);
+    }
+
+    /// Opens the model of a run that did not end, and goes on with it.
+    ///
+    /// # Errors
+    /// There is no such model any more.
+    pub fn go_on_with(&mut self, recipe: Recipe, state: PathBuf) -> Result<()> {
+        let link = Link::of(recipe.clone());
+        self.unfinished = Some((recipe, state));
+        self.follow(link)
+    }
+
+    /// Goes on with the run that did not end, if the model that is open now is its own.
+    fn take_up(&mut self) -> bool {
+        let name = self.session().opened.as_ref().map(|opened| opened.name.clone());
+        let Some((recipe, state)) =
+            self.unfinished.take_if(|(r, _)| Some(&r.model) == name.as_ref())
+        else {
+            return false;
+        };
+        if self.shows(Arm::Method, &recipe) {
+            self.begin_run(JobKind::Unlearn(Arm::Method), recipe, Some(state));
+        }
+        true
     }
 
     fn begin(&mut self, kind: JobKind, job: Job) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{JobKind, State};
-use crate::engine::{Job, Run};
+use crate::engine::Run;
 use crate::error::Error;
 use crate::studio::Arm;
 use crate::studio::history::Kept;
@@ -68,7 +68,7 @@ impl State {
         let lane = &mut session.race.lanes[next];
         let recipe = lane.attempt.recipe.clone();
         lane.attempt = crate::studio::Attempt::new(recipe.clone(), base);
-        self.begin(JobKind::Race(next), Job::Unlearn(recipe));
+        self.begin_run(JobKind::Race(next), recipe, None);
     }
 
     /// Takes in a run of the race, which is one of the list as any other; then comes the next.

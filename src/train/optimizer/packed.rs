@@ -10,9 +10,9 @@ use crate::models::Bits;
 #[derive(Debug)]
 pub struct Packed {
     /// Velocity of SGD or first moment of Adam.
-    first: Vec<f32>,
+    pub first: Vec<f32>,
     /// Second moment of Adam; empty for SGD.
-    second: Vec<f32>,
+    pub second: Vec<f32>,
 }
 
 /// One update's rule and constants.
