@@ -72,6 +72,17 @@ impl Asked {
 }
 
 impl Work<'_> {
+    /// [`super::job::Job::Evaluate`].
+    ///
+    /// # Errors
+    /// The recipe is wrong, cancelled, or the device failed.
+    pub async fn measured(&mut self, model: Arc<Model>, recipe: &Recipe) -> Result<Metrics> {
+        let of = self.setting_of(model, recipe).await?;
+        let weights = of.model.weights.upload(&self.session.device);
+        let (extent, model) = (of.asked.extent(), of.model.clone());
+        Ok(self.measure(&model, &weights, &of, extent, &mut deaf()).await?.metrics)
+    }
+
     /// Measures some weights under a request. Boxed, so that it is compiled once for all who await it.
     ///
     /// # Errors

@@ -57,7 +57,7 @@ impl Work<'_> {
             let nobody: Send = Arc::new(|_| {});
             let on = Client { id: 0, send: &nobody };
             let mut quiet = Work { session: self.session, job: self.job, on };
-            let run = Box::pin(quiet.unlearn(&earlier)).await?;
+            let run = Box::pin(quiet.unlearn(&earlier, None)).await?;
             self.session.keep(&run.recipe, run.model);
         }
         Ok(name)

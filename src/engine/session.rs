@@ -6,7 +6,6 @@ use burn::tensor::Device;
 
 use super::foreseen::Ahead;
 use super::judges::Judges;
-use super::measure::deaf;
 use super::requests::Adopted;
 use super::store::{Kept, Store};
 use super::{Asked, Beside, Event, Inspection, Job, Outcome, Request, Send, known, requests};
@@ -134,10 +133,11 @@ impl<'a> Work<'a> {
                 Job::Overlap { recipe, by, seeds } => {
                     Outcome::Overlapped(self.overlap(&recipe, by, seeds).await?.into())
                 }
-                Job::Unlearn(recipe) => Outcome::Unlearned(self.unlearn(&recipe).await?.into()),
+                Job::Unlearn(recipe) => {
+                    Outcome::Unlearned(self.unlearn(&recipe, None).await?.into())
+                }
                 Job::UnlearnKept(recipe, state) => {
-                    let run = self.unlearn_kept(&recipe, Some(&state)).await?;
-                    Outcome::Unlearned(run.into())
+                    Outcome::Unlearned(self.unlearn(&recipe, Some(&state)).await?.into())
                 }
                 Job::Remember { recipe, past, model } => {
                     self.session.remember(&recipe, &past);
@@ -150,12 +150,7 @@ impl<'a> Work<'a> {
                     Outcome::Browsed(self.session.training_set(model, data)?.into())
                 }
                 Job::Evaluate { model, recipe } => {
-                    let setting = self.setting_of(model, &recipe).await?;
-                    let weights = setting.model.weights.upload(&self.session.device);
-                    let (extent, model) = (setting.asked.extent(), setting.model.clone());
-                    let hears = &mut deaf();
-                    let measured = self.measure(&model, &weights, &setting, extent, hears).await?;
-                    Outcome::Measured(measured.metrics)
+                    Outcome::Measured(self.measured(model, &recipe).await?)
                 }
                 Job::Audit { model, recipe, retrain } => {
                     let audited = self.measure_and_audit(model, &recipe, retrain).await?;

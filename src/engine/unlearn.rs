@@ -26,23 +26,12 @@ use crate::words::{
 };
 
 impl Work<'_> {
-    /// Runs a recipe.
+    /// Runs a recipe. Its state is kept in a file now and then, where one is named, and it goes on from what is there
+    /// where that is asked for.
     ///
     /// # Errors
-    /// What is wrong with it or happened on the way; cancelled.
-    pub async fn unlearn(&mut self, recipe: &Recipe) -> Result<Run> {
-        self.unlearn_kept(recipe, None).await
-    }
-
-    /// The same; the state is kept in a file now and then, from which a run goes on that did not end.
-    ///
-    /// # Errors
-    /// Those of [`Self::unlearn`], or the file is of no such run.
-    pub async fn unlearn_kept(
-        &mut self,
-        recipe: &Recipe,
-        state: Option<&StateFile>,
-    ) -> Result<Run> {
+    /// What is wrong with the recipe or the state, or happened on the way; cancelled.
+    pub async fn unlearn(&mut self, recipe: &Recipe, state: Option<&StateFile>) -> Result<Run> {
         let found = match state.filter(|state| state.resume) {
             Some(state) => Some(Found::open(&state.path)?.of(recipe)?),
             None => None,

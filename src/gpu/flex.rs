@@ -171,6 +171,16 @@ pub fn edit(vector: Tensor<1>, change: impl FnOnce(&mut [f32])) -> Tensor<1> {
     Tensor::from_dispatch(tensor)
 }
 
+/// The values of a vector of the CPU's at `n` places, one after another.
+pub fn picked(vector: Tensor<1>, n: usize, places: impl Iterator<Item = usize>) -> Tensor<1> {
+    let device = vector.device().without_autodiff();
+    let vector = on_cpu(vector);
+    let values = values(&vector);
+    let mut picked = Vec::with_capacity(n);
+    picked.extend(places.map(|at| values[at]));
+    Tensor::from_data(TensorData::new(picked, [n]), &device)
+}
+
 /// Whether two vectors of the CPU's are one in memory, and so equal.
 pub fn are_one(a: &Tensor<1>, b: &Tensor<1>) -> bool {
     let [a, b] = [a, b].map(|vector| on_cpu(vector.clone()));

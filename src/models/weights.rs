@@ -312,10 +312,20 @@ impl Weights {
     }
 
     /// Adds what a backward pass found to the gradients so far, a place for each parameter; for a gradient of several
-    /// backward passes. Call on the [`Weights::tracked`] copy that they went through.
-    pub fn add_gradients(&self, found: &mut Gradients, to: &mut [Option<Tensor<1>>]) {
-        for (param, sum) in self.params.iter().zip(to) {
+    /// backward passes. Where it is said which weights are `free`, those of the others are left out. Call on the
+    /// [`Weights::tracked`] copy that they went through.
+    pub fn add_gradients(
+        &self,
+        found: &mut Gradients,
+        to: &mut [Option<Tensor<1>>],
+        free: Option<&[Bits]>,
+    ) {
+        for (i, (param, sum)) in self.params.iter().zip(to).enumerate() {
             if let Some(more) = param.grad_remove(found).map(Tensor::without_autodiff) {
+                let more = match free {
+                    Some(free) => flex::picked(more, free[i].ones(), free[i].places()),
+                    None => more,
+                };
                 *sum = Some(match sum.take() {
                     Some(sum) => sum + more,
                     None => more,

@@ -8,11 +8,12 @@ use std::{
 use egui::{CentralPanel, Margin, UiBuilder};
 
 use super::frames::Frames;
+use super::keeper::{Keeper, SaveHook};
 use super::leave::Leave;
 use super::narrow::{NARROW, narrow_ui};
 use super::own::Own;
 use super::prelude::*;
-use super::saver::{Keeper, SaveHook, SaveItem, Saver};
+use super::saver::{SaveItem, Saver};
 use super::tour::Tour;
 use super::views::View;
 use super::{

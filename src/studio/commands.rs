@@ -6,9 +6,9 @@
 
 use egui::{Event, KeyboardShortcut, Popup};
 
+use super::keeper::Interrupted;
 use super::prelude::*;
 use super::present;
-use super::saver::Interrupted;
 use super::views::{compare::Comparison, lessons};
 use crate::words::Piece;
 

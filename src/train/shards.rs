@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 
 use super::optimizer::plus;
 use crate::gpu::{flex, spread};
-use crate::models::{Mode, Pass, Tape, Weights};
+use crate::models::{Bits, Mode, Pass, Tape, Weights};
 
 /// Pictures of a part on the CPU, at the most. A constant, so that a sum is the same on any number of cores.
 const SHARD: usize = 16;
@@ -43,6 +43,20 @@ pub fn gradients<P: Send>(
     onto(Vec::new(), weights, mode, (parts, size), loss)
 }
 
+/// The same, on the CPU, of weights with a 1 in `free` alone, a vector of bits a parameter: each gradient is packed as
+/// soon as it is found, and no sum exists of a frozen weight's.
+pub fn of_free<P: Send>(
+    (weights, free): (&Weights, &[Bits]),
+    mode: Mode,
+    (parts, size): (Vec<P>, usize),
+    loss: impl Fn(&Pass, P) -> Tensor<1> + Sync,
+) -> (Tensor<1>, Vec<Tensor<1>>) {
+    let one = |[pass]: [&Pass; 1], part| loss(pass, part);
+    let sums = Sums { found: [Vec::new()], free: Some(free) };
+    let (sum, [gradients]) = summed(sums, [weights], mode, (parts, size), one);
+    (sum, gradients)
+}
+
 /// The same on top of gradients that were summed before, if any; there is no second copy of large ones.
 pub fn onto<P: Send>(
     before: Vec<Tensor<1>>,
@@ -52,7 +66,7 @@ pub fn onto<P: Send>(
     loss: impl Fn(&Pass, P) -> Tensor<1> + Sync,
 ) -> (Tensor<1>, Vec<Tensor<1>>) {
     let one = |[pass]: [&Pass; 1], part| loss(pass, part);
-    let (sum, [gradients]) = summed([before], [weights], mode, (parts, size), one);
+    let (sum, [gradients]) = summed(Sums::onto([before]), [weights], mode, (parts, size), one);
     (sum, gradients)
 }
 
@@ -63,11 +77,11 @@ pub fn joint<const N: usize, P: Send>(
     (parts, size): (Vec<P>, usize),
     loss: impl Fn([&Pass; N], P) -> Tensor<1> + Sync,
 ) -> (Tensor<1>, [Vec<Tensor<1>>; N]) {
-    summed([const { Vec::new() }; N], weights, mode, (parts, size), loss)
+    summed(Sums::onto([const { Vec::new() }; N]), weights, mode, (parts, size), loss)
 }
 
 fn summed<const N: usize, P: Send>(
-    before: [Vec<Tensor<1>>; N],
+    mut sums: Sums<N>,
     weights: [&Weights; N],
     mode: Mode,
     (parts, size): (Vec<P>, usize),
@@ -76,17 +90,22 @@ fn summed<const N: usize, P: Send>(
     let values: usize = weights.iter().map(|weights| weights.layout.n()).sum();
     let mut parts = parts.into_iter().enumerate().collect::<Vec<_>>();
     if !are_together(parts.len(), values) {
-        let mut sums = Sums::onto(before, weights);
         let each = parts.drain(..);
         let losses = each.map(|(i, part)| sums.add(weights, mode.from(i * size), part, &loss));
         let loss = losses.reduce(|sum, loss| sum + loss).expect("a batch has parts");
         return (loss, sums.done(weights));
     }
-    let one = |(i, part)| of(weights, mode.from(i * size), part, &loss);
+    let free = sums.free;
+    let one = |(i, part)| {
+        let mut sums = Sums { found: [const { Vec::new() }; N], free };
+        let loss = sums.add(weights, mode.from(i * size), part, &loss);
+        (loss, sums.done(weights))
+    };
     let mut done = spread(&weights[0].device(), parts, one).into_iter();
     let first = done.next().expect("a batch has parts");
-    let (loss, sums) = done.fold(first, |(loss, sums), (l, more)| (loss + l, each(sums, more)));
-    (loss, each(before, sums))
+    let (loss, more) = done.fold(first, |(loss, sums), (l, more)| (loss + l, each(sums, more)));
+    let before = sums.found.map(|before| before.into_iter().flatten().collect());
+    (loss, each(before, more))
 }
 
 /// Sums of each of several.
@@ -126,23 +145,23 @@ pub fn of<const N: usize, P>(
     part: P,
     loss: &impl Fn([&Pass; N], P) -> Tensor<1>,
 ) -> (Tensor<1>, [Vec<Tensor<1>>; N]) {
-    let mut sums = Sums::onto([const { Vec::new() }; N], weights);
+    let mut sums = Sums::onto([const { Vec::new() }; N]);
     let loss = sums.add(weights, mode, part, loss);
     (loss, sums.done(weights))
 }
 
-/// Gradients so far, a place for each parameter.
-struct Sums<const N: usize>([Vec<Option<Tensor<1>>>; N]);
+/// Gradients so far.
+struct Sums<'a, const N: usize> {
+    /// A place for each parameter, or nothing yet.
+    found: [Vec<Option<Tensor<1>>>; N],
+    /// Where they are packed: a bit for each weight of a parameter, 1 where it is free.
+    free: Option<&'a [Bits]>,
+}
 
-impl<const N: usize> Sums<N> {
-    /// With what was summed before, if anything.
-    fn onto(before: [Vec<Tensor<1>>; N], weights: [&Weights; N]) -> Self {
-        let mut weights = weights.into_iter();
-        Self(before.map(|before| {
-            let mut sums: Vec<_> = before.into_iter().map(Some).collect();
-            sums.resize(weights.next().map_or(0, |weights| weights.params.len()), None);
-            sums
-        }))
+impl<const N: usize> Sums<'_, N> {
+    /// On top of what was summed before, if anything.
+    fn onto(before: [Vec<Tensor<1>>; N]) -> Self {
+        Self { found: before.map(|sums| sums.into_iter().map(Some).collect()), free: None }
     }
 
     /// Adds a part's gradients, as they are found, from a graph of its own; its loss.
@@ -160,8 +179,9 @@ impl<const N: usize> Sums<N> {
         let found = loss.backward();
         let loss = loss.without_autodiff();
         tape.unwind(found, |found| {
-            for (weights, sums) in tracked.iter().zip(&mut self.0) {
-                weights.add_gradients(found, sums);
+            for (weights, sums) in tracked.iter().zip(&mut self.found) {
+                sums.resize(weights.params.len(), None);
+                weights.add_gradients(found, sums, self.free);
             }
         });
         loss
@@ -169,11 +189,14 @@ impl<const N: usize> Sums<N> {
 
     /// The gradients, zeros where the loss does not depend on a parameter.
     fn done(self, weights: [&Weights; N]) -> [Vec<Tensor<1>>; N] {
-        let mut weights = weights.into_iter();
-        self.0.map(|sums| {
+        let (mut weights, free) = (weights.into_iter(), self.free);
+        self.found.map(|sums| {
             let params = weights.next().map_or(&[][..], |weights| &weights.params);
-            let sums = sums.into_iter().zip(params);
-            sums.map(|(sum, param)| sum.unwrap_or_else(|| param.zeros_like())).collect()
+            let none = |i: usize| match free {
+                Some(free) => Tensor::zeros([free[i].ones()], &params[i].device()),
+                None => params[i].zeros_like(),
+            };
+            sums.into_iter().enumerate().map(|(i, sum)| sum.unwrap_or_else(|| none(i))).collect()
         })
     }
 }

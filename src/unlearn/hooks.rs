@@ -160,6 +160,12 @@ pub trait MethodHooks: Send + Sync {
         Box::pin(async move { Ok(forget.plus(retain)) })
     }
 
+    /// Whether [`Self::combine`] or [`Self::adjust`] look at the gradients of weights that may not change: else they
+    /// are let go of where they are found.
+    fn weighs_all(&self) -> bool {
+        false
+    }
+
     /// Regularises an update. A diffusion model's gradient is clipped after this.
     fn adjust(&self, update: Update, _weights: &Weights, _at: StepInfo) -> Update {
         update

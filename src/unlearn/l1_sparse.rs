@@ -37,6 +37,10 @@ impl Sparse {
 }
 
 impl MethodHooks for Sparse {
+    fn weighs_all(&self) -> bool {
+        true
+    }
+
     fn adjust(&self, update: Update, weights: &Weights, at: StepInfo) -> Update {
         let alpha = self.weight(at);
         if alpha == 0.0 {

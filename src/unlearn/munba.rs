@@ -39,6 +39,10 @@ impl MethodHooks for Bargain {
         step.denoising().neg()
     }
 
+    fn weighs_all(&self) -> bool {
+        true
+    }
+
     fn combine<'a>(&'a self, both: [Update; 2], rng: &'a mut Rng) -> Local<'a, Result<Update>> {
         let [mut forget, mut retain] = both;
         Box::pin(async move {

@@ -74,6 +74,8 @@ pub struct Updates {
     pub apart: bool,
     /// Whether state is kept of free weights alone.
     pub packed: bool,
+    /// Whether the method looks at the gradients of frozen weights, too.
+    pub weighs_all: bool,
 }
 
 impl Updates {
@@ -92,6 +94,7 @@ impl Updates {
             sets: if plan.alpha > 0.0 { 2 } else { 1 },
             apart: plan.how.order == Order::Drawn(Losses::Pair),
             packed: !plan.knobs.on("drift"),
+            weighs_all: (plan.method.work)(&plan.knobs).weighs_all(),
         }
     }
 }
@@ -162,9 +165,10 @@ impl Memory<'_> {
             (true, false) => [n, n * updates.moments],
             (false, _) => [n, n * updates.moments],
         };
+        let gradient = if packed && masked && !updates.weighs_all { F32 * free } else { n };
         let updating = vec![
             ("trained weights", 0, trained),
-            ("gradients", 0, n * (parts + sets - 1)),
+            ("gradients", 0, gradient * (parts + sets - 1)),
             ("the optimiser's moments", 0, moments),
             ("the mask", mask, flags),
             ("activations", 0, self.network.learning(together)),
@@ -323,6 +327,7 @@ mod tests {
         sets: 2,
         apart: false,
         packed: true,
+        weighs_all: false,
     };
 
     #[test]

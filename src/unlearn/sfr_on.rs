@@ -90,6 +90,10 @@ impl MethodHooks for Ascent {
             * falling(self.alpha, step.at.step, step.at.steps)
     }
 
+    fn weighs_all(&self) -> bool {
+        true
+    }
+
     fn adjust(&self, update: Update, _weights: &Weights, at: StepInfo) -> Update {
         let Update { loss, mut gradients } = update;
         if at.part == BatchSource::Forget {

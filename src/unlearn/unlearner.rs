@@ -272,7 +272,9 @@ impl Unlearner {
     ) -> Result<(Update, LossParts)> {
         let batch = self.plan.batch;
         let order = self.plan.how.order;
-        let Settings { part, most: graph, together, .. } = of.settings();
+        let Settings { part, most: graph, together, clip, .. } = of.settings();
+        let alone = clip.is_none() && !self.work.weighs_all();
+        let free = self.optimizer.packs().filter(|_| alone);
         let apart = order == Order::Drawn(Losses::Pair) || !together;
         // Of the forget loss or of both together, and of the retain loss where it stands alone.
         let mut sums: [(Vec<Tensor<1>>, Vec<Tensor<1>>); 2] = Default::default();
@@ -296,12 +298,12 @@ impl Unlearner {
                 let mut retained = retained.into_iter().flat_map(|b| b.split(size));
                 let parts = (0..n.div_ceil(size)).map(|_| (forgotten.next(), retained.next()));
                 let mode = Mode::train(self.plan.seed, self.step, 2 * start + sum);
-                let (loss, more) = shards::gradients(
-                    &self.weights,
-                    mode,
-                    (parts.collect(), size),
-                    |pass, part| self.loss(pass, part, at) / batch as f64,
-                );
+                let parts = (parts.collect(), size);
+                let loss = |pass: &Pass, part| self.loss(pass, part, at) / batch as f64;
+                let (loss, more) = match free {
+                    Some(free) => shards::of_free((&self.weights, free), mode, parts, loss),
+                    None => shards::gradients(&self.weights, mode, parts, loss),
+                };
                 let (losses, gradients) = &mut sums[sum];
                 *gradients = plus(std::mem::take(gradients), more);
                 losses.push(loss);

@@ -92,7 +92,7 @@ fn gradients(
     let mut sums = vec![None; tracked.params.len()];
     let mut beside = None;
     tape.unwind(loss.backward(), |found| {
-        tracked.add_gradients(found, &mut sums);
+        tracked.add_gradients(found, &mut sums, None);
         if let Some(more) = context.grad_remove(found) {
             beside = Some(beside.take().map_or(more.clone(), |sum: Tensor<3>| sum + more.clone()));
         }

@@ -1,6 +1,6 @@
 //! A run that was stopped goes on from its state to the bytes of one that was not.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::Path};
 
 use crate::binary::Scratch;
 use crate::common::{Client, vulkan};
@@ -14,7 +14,7 @@ fn recipe(model: &str, data: &str, forget: &str) -> Recipe {
     Recipe { budget, steps, ..Recipe::new(model, data, forget) }
 }
 
-fn classes() -> Recipe {
+pub fn classes() -> Recipe {
     recipe("fashion-classifier", "fashion-mnist", "class:Sneaker")
 }
 
@@ -23,9 +23,9 @@ fn run(outcome: Outcome) -> std::sync::Arc<Run> {
 }
 
 /// Stops a run after its first update, or soon after.
-fn stop(client: &mut Client, recipe: &Recipe, path: &PathBuf, resume: bool) {
+pub fn stop(client: &mut Client, recipe: &Recipe, path: &Path, resume: bool) {
     let switches = client.engine.switches.clone();
-    let file = StateFile { path: path.clone(), resume };
+    let file = StateFile { path: path.into(), resume };
     let stopped = client.heard(Job::UnlearnKept(recipe.clone(), file), |event| {
         if matches!(event, Event::Step { .. }) {
             switches.cancel();
@@ -34,8 +34,8 @@ fn stop(client: &mut Client, recipe: &Recipe, path: &PathBuf, resume: bool) {
     assert!(matches!(stopped, Err(Error::Cancelled)), "{stopped:?}");
 }
 
-fn go_on(client: &mut Client, recipe: &Recipe, path: &PathBuf) -> Result<Outcome> {
-    let file = StateFile { path: path.clone(), resume: true };
+fn go_on(client: &mut Client, recipe: &Recipe, path: &Path) -> Result<Outcome> {
+    let file = StateFile { path: path.into(), resume: true };
     client.answer(Job::UnlearnKept(recipe.clone(), file))
 }
 
@@ -78,7 +78,9 @@ fn classifiers_go_on_by_every_kind_of_method() {
         ("retrain", None, None),
     ] {
         let mut recipe = Recipe { method: method.into(), mask, ..classes() };
-        knob.map(|knob| recipe.set(knob).unwrap());
+        if let Some(knob) = knob {
+            recipe.set(knob).unwrap();
+        }
         holds(DeviceChoice::Cpu, &format!("resume-{method}"), &recipe);
     }
 }

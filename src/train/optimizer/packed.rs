@@ -32,8 +32,8 @@ impl Packed {
         Self { first: zeros(), second: second.unwrap_or_default() }
     }
 
-    /// A parameter after an update. The arithmetic is that of [`super::Optimizer`] on whole tensors, number by
-    /// number and in its order, so that the bits are the same.
+    /// A parameter after an update by its gradient, of every weight or of the free ones alone. The arithmetic is that
+    /// of [`super::Optimizer`] on whole tensors, number by number and in its order, so that the bits are the same.
     pub fn update(
         &mut self,
         theta: Tensor<1>,
@@ -41,13 +41,22 @@ impl Packed {
         free: &Bits,
         step: Step,
     ) -> Tensor<1> {
+        let dense = gradient.dims() == theta.dims();
         let gradient = flex::on_cpu(gradient);
         let g = flex::values(&gradient);
-        flex::edit(theta, |theta| match step.rule {
+        flex::edit(theta, |theta| match dense {
+            true => self.step(theta, free.places().map(|at| (at, g[at])), step),
+            false => self.step(theta, free.places().zip(g.iter().copied()), step),
+        })
+    }
+
+    /// Moves the weights at some places by a gradient each.
+    fn step(&mut self, theta: &mut [f32], by: impl Iterator<Item = (usize, f32)>, step: Step) {
+        match step.rule {
             Rule::Sgd { momentum, weight_decay } => {
                 let [lr, momentum, decay] = [step.lr, momentum, weight_decay].map(|v| v as f32);
-                for (at, first) in free.places().zip(&mut self.first) {
-                    *first = *first * momentum + (g[at] + theta[at] * decay);
+                for ((at, g), first) in by.zip(&mut self.first) {
+                    *first = *first * momentum + (g + theta[at] * decay);
                     theta[at] -= *first * lr;
                 }
             }
@@ -57,15 +66,14 @@ impl Packed {
                 let [new1, new2] = [beta1, beta2].map(|beta| (1.0 - beta) as f32);
                 let [beta1, beta2, eps] = [beta1, beta2, eps].map(|v| v as f32);
                 let moments = self.first.iter_mut().zip(&mut self.second);
-                for (at, (first, second)) in free.places().zip(moments) {
-                    let g = g[at];
+                for ((at, g), (first, second)) in by.zip(moments) {
                     *first = *first * beta1 + g * new1;
                     *second = *second * beta2 + g * g * new2;
                     let root = (*second / unbias).sqrt() + eps;
                     theta[at] -= *first / root * scale;
                 }
             }
-        })
+        }
     }
 }
 
@@ -90,7 +98,7 @@ mod tests {
         let n = start.layout.n();
         let bits = Bits::of(&(0..n).map(|i| u8::from(i % 3 > 0)).collect::<Vec<_>>());
         for rule in [Rule::SGD, Rule::ADAM] {
-            let run = |masked: bool| {
+            let run = |masked: bool, few: bool| {
                 let mut weights = start.upload(&cpu);
                 let of = (&start.layout, weights.clone());
                 let freeze = masked.then(|| WeightFreeze::new(&bits, of.0, &of.1, &weights, false));
@@ -100,14 +108,23 @@ mod tests {
                     let each = |e: &crate::models::WeightEntry| {
                         vector(&normals(&mut rng, e.n()), &cpu) * 0.1f32.powi(step)
                     };
-                    let gradients = start.layout.params.iter().map(each).collect();
+                    let gradients = start.layout.params.iter().map(each).collect::<Vec<_>>();
+                    let pick = |(e, g): (&crate::models::WeightEntry, Tensor<1>)| {
+                        let free = bits.slice(e.range());
+                        flex::picked(g, free.ones(), free.places())
+                    };
+                    let gradients = match few {
+                        true => start.layout.params.iter().zip(gradients).map(pick).collect(),
+                        false => gradients,
+                    };
                     optimizer.step(&mut weights, gradients, 0.01).unwrap();
                 }
                 let kept = |packed: &Packed| packed.first.len() + packed.second.len();
                 let packed = optimizer.packed.iter().map(kept).sum::<usize>();
                 (pollster::block_on(weights.download()).unwrap().values, packed)
             };
-            let ((whole, none), (masked, packed)) = (run(false), run(true));
+            let ((whole, none), (masked, packed)) = (run(false, false), run(true, false));
+            assert_eq!(run(true, true), (masked.clone(), packed), "by gradients of the free alone");
             let moments = if rule == Rule::SGD { 1 } else { 2 };
             assert_eq!((none, packed), (0, moments * bits.ones()));
             for i in 0..n {

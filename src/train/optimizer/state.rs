@@ -25,6 +25,15 @@ impl Optimizer {
         }
     }
 
+    /// The weights that may change where state is kept of them alone, for each parameter: there gradients may be theirs
+    /// alone, too.
+    pub fn packs(&self) -> Option<&[Bits]> {
+        match &self.freeze.as_ref()?.free {
+            Free::Bits(bits) => Some(bits),
+            _ => None,
+        }
+    }
+
     /// The moments of the parameters that `weights` names: of free weights alone where they exist for no other.
     pub fn vectors<'a>(&'a self, weights: &Weights) -> Vec<Vector<'a>> {
         let mut all = Vec::new();

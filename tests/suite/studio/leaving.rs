@@ -12,13 +12,16 @@ use egui_kittest::{Harness, kittest::Queryable};
 
 use crate::{
     binary::Scratch,
+    common::Client,
+    resume,
     studio::{
         answers::SNEAKER,
         played::{Played, kept},
     },
 };
-use salun_studio::engine::{Job, Run};
+use salun_studio::engine::{Job, Run, StateFile};
 use salun_studio::error::{Error, Result};
+use salun_studio::gpu::DeviceChoice;
 use salun_studio::studio::{Arm, Choice, Keeper, Parcel, Studio};
 use salun_studio::words::Task;
 
@@ -456,4 +459,67 @@ fn what_was_left_damaged_is_told_and_the_rest_comes_back() {
     settle(&mut window);
     window.get_by_label_contains("cannot be read");
     assert!(!keeper.earlier.lock().unwrap().is_empty(), "it stays where it is");
+}
+
+/// Keeps the state of a run under way, and has that of an earlier sitting.
+struct UnderWay {
+    state: PathBuf,
+    earlier: PathBuf,
+}
+
+impl Keeper for UnderWay {
+    fn save(&self, _: Parcel) -> Result<PathBuf> {
+        Ok("saved".into())
+    }
+
+    fn state(&self) -> Option<PathBuf> {
+        Some(self.state.clone())
+    }
+
+    fn interrupted(&self) -> Option<PathBuf> {
+        self.earlier.exists().then(|| self.earlier.clone())
+    }
+
+    fn take_state(&self, earlier: &Path) -> PathBuf {
+        fs::rename(earlier, &self.state).unwrap();
+        self.state.clone()
+    }
+
+    fn forget_state(&self, state: &Path) {
+        let _ = fs::remove_file(state);
+    }
+}
+
+#[test]
+fn a_run_that_was_under_way_is_gone_on_with() {
+    let scratch = Scratch::new("under-way");
+    let (state, earlier) = (scratch.path("running.state"), scratch.path("earlier.state"));
+    let recipe = resume::classes();
+    resume::stop(&mut Client::new(DeviceChoice::Cpu), &recipe, &earlier, false);
+    let keeper = UnderWay { state: state.clone(), earlier: earlier.clone() };
+    let (mut window, played) = open(Arc::new(keeper));
+    window.get_by_label_contains(
+        "A run was under way: salun of class:Sneaker in fashion-classifier after update",
+    );
+    window.get_by_label("Go on").click();
+    window.run_ok();
+    assert!(state.exists() && !earlier.exists(), "it is this sitting's now");
+    // Its model is opened, its class picked, and the run goes on instead of beginning anew.
+    while !matches!(played.asked().1, Job::UnlearnKept(..)) {
+        answer(&mut window, &played);
+    }
+    let asked = |played: &Played| match played.asked().1 {
+        Job::UnlearnKept(recipe, file) => (recipe, file),
+        other => panic!("{other:?}"),
+    };
+    let file = StateFile { path: state.clone(), resume: true };
+    assert_eq!(asked(&played), (recipe.clone(), file));
+    assert!(window.query_by_label("Go on").is_none());
+    answer(&mut window, &played);
+    settle(&mut window);
+    assert!(window.state().state.session().run(Arm::Method).is_some());
+    assert!(!state.exists(), "a finished run has nothing to go on from");
+    // Its control is kept on its way, too.
+    let (control, file) = asked(&played);
+    assert_eq!((control, file.resume), (recipe.random_control(), false));
 }

@@ -103,7 +103,7 @@ impl Played {
                 metrics: metrics(98.0),
                 attacks: attacks.into_iter().map(|kind| attack(kind, &recipe.forget)).collect(),
             })),
-            Job::Unlearn(recipe) => {
+            Job::Unlearn(recipe) | Job::UnlearnKept(recipe, _) => {
                 for step in 1..=40 {
                     self.tell(Event::Step { id, live: live(step, 40) });
                 }
