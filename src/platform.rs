@@ -22,6 +22,15 @@ mod native {
         std::thread::sleep(Duration::from_millis(20));
     }
 
+    /// Has this thread give way to others that want a core; on Linux, where a thread has a niceness of its own.
+    pub fn give_way() {
+        #[cfg(target_os = "linux")]
+        // SAFETY: no memory is touched; of a thread that may not do this nothing changes.
+        unsafe {
+            libc::setpriority(libc::PRIO_PROCESS, 0, 10);
+        }
+    }
+
     /// Bytes of main memory that are free, where the system tells: of the machine, of the container, of
     /// what this process may still take.
     pub fn free_memory() -> Option<u64> {
@@ -68,7 +77,7 @@ mod native {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use native::{free_memory, rest, turn};
+pub use native::{free_memory, give_way, rest, turn};
 
 #[cfg(target_arch = "wasm32")]
 mod page {

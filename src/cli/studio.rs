@@ -15,8 +15,10 @@ use salun_studio::disk::output::{Made, Output, OutputKind};
 use salun_studio::disk::{files, output};
 use salun_studio::engine::{Engine, Run};
 use salun_studio::error::{Error, Result};
+use salun_studio::gpu::cpu;
 use salun_studio::gpu::device::{self, Compute};
 use salun_studio::models::registry;
+use salun_studio::platform;
 use salun_studio::run::{Link, Recovery, bundle, folder, recovery};
 use salun_studio::studio;
 use salun_studio::studio::lesson::Lesson;
@@ -139,6 +141,8 @@ pub fn window(
         let (instance, adapter, device, queue) = (s.instance, s.adapter, s.device, s.queue);
         WgpuSetup::Existing(WgpuSetupExisting { instance, adapter, device, queue })
     });
+    // A window that is drawn on the same cores comes first.
+    cpu::par::begin(platform::give_way);
     let engine = Engine::spawn(compute);
     #[cfg(feature = "dialogs")]
     let dialog = super::dialog::native();

@@ -1,7 +1,7 @@
 """The rival's side of `salun bench --model DIR`: a picture, a mask and updates of a text-to-image model in
 diffusers' layout, as users of diffusers and PyTorch write them for a small machine.
 
-    python3 stable.py WORK cpu|cuda DIR
+    python3 stable.py WORK cpu|cuda DIR LATENTS UPDATES
 
 Speaks as bench.py does; the MiB at the end are all that the process held at its height.
 """
@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from worker import serve
 
 WORK, DEVICE, FOLDER = sys.argv[1:4]
-SCORED, UPDATES, STEPS = 32, 10, 2
+SCORED, UPDATES = map(int, sys.argv[4:6])
+STEPS = 2
 DENSITY, GUIDANCE, LR, ALPHA = 0.5, 7.5, 1e-5, 0.1
 
 

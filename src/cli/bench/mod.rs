@@ -37,6 +37,8 @@ pub struct Args {
     /// A text-to-image model in diffusers' layout: what it takes to draw, to score and to update it, alone
     #[arg(long, value_name = "DIR", conflicts_with_all = ["kernels", "verdict"])]
     model: Option<String>,
+    #[command(flatten)]
+    sizes: stable::Sizes,
     /// Rounds that the medians are over
     #[arg(long, default_value = "5", value_parser = args::whole("rounds", 1..=1000), allow_negative_numbers = true)]
     rounds: usize,
@@ -83,7 +85,7 @@ struct Row {
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     if let Some(work) = args.serve {
-        return work.serve(args.model.as_deref(), common);
+        return work.serve((args.model.as_deref(), args.sizes), common);
     }
     if args.pilot {
         return pilot::fly(common);
@@ -100,7 +102,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     for &work in Workload::value_variants() {
         let asked = args.only.is_none_or(|only| only == work);
         if !args.kernels && asked && work.is_of_model() == args.model.is_some() {
-            print::remark(&format!("{}: {}", work.title(), work.size()));
+            print::remark(&format!("{}: {}", work.title(), work.size(args.sizes)));
             rows.push(row(work, args, common, &device)?);
         }
     }
@@ -144,13 +146,15 @@ fn row(work: Workload, args: &Args, common: &Common, device: &DeviceInfo) -> Res
     let name = work.name();
     let mut own = Command::new(program);
     own.args(["bench", "--serve", &name, "--device", common.device.name()]);
-    own.args(args.model.iter().flat_map(|model| ["--model", model]));
+    let [latents, updates] = args.sizes.said();
+    let sizes = ["--latents", &latents, "--updates", &updates];
+    own.args(args.model.iter().flat_map(|model| ["--model", model].into_iter().chain(sizes)));
     let mut peer = Command::new(&args.python);
     // A GPU against a CPU would be no comparison.
     let theirs = if device.kind == DeviceKind::Cpu { "cpu" } else { "cuda" };
     let script = if args.model.is_some() { STABLE } else { PEER };
     peer.arg(args.peer.as_deref().unwrap_or(Path::new(script))).args([&name, theirs]);
-    peer.args(&args.model);
+    peer.args(args.model.iter().flat_map(|model| [model, &latents, &updates]));
     // The first round of each warms up.
     let warm = usize::from(!args.cold);
     let n = args.rounds + warm;
@@ -185,7 +189,7 @@ fn row(work: Workload, args: &Args, common: &Common, device: &DeviceInfo) -> Res
     };
     Ok(Row {
         work: name,
-        size: work.size(),
+        size: work.size(args.sizes),
         ours_s,
         ours_range_s: [low, high],
         ours_mb,

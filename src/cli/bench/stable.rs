@@ -3,7 +3,7 @@
 use pollster::block_on;
 
 use super::work::Round;
-use super::{Common, device};
+use super::{Common, args, device};
 use salun_studio::data::corpus;
 use salun_studio::data::corpus::Target;
 use salun_studio::error::Result;
@@ -17,10 +17,27 @@ use salun_studio::unlearn::{Plan, Scope, Unlearner};
 use salun_studio::words::{Estimator, Recipe, SampleOptions};
 
 /// Sizes that both sides use.
-pub const SCORED: usize = 32;
-pub const UPDATES: usize = 10;
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Sizes {
+    /// Latents that are scored, with --model
+    #[arg(long, value_name = "N", default_value = "32", requires = "model", value_parser = args::whole("latents", 1..=100_000), allow_negative_numbers = true)]
+    pub latents: usize,
+    /// Updates that are timed together, with --model
+    #[arg(long, value_name = "N", default_value = "10", requires = "model", value_parser = args::whole("updates", 1..=100_000), allow_negative_numbers = true)]
+    pub updates: usize,
+}
+
+impl Sizes {
+    /// As the other side's arguments.
+    pub fn said(&self) -> [String; 2] {
+        [self.latents, self.updates].map(|n| n.to_string())
+    }
+}
+
 pub const STEPS: usize = 2;
 const FORGET: &str = "prompt:cat";
+/// Pictures of each set that are encoded, before the clock starts.
+const ENCODED: usize = 2;
 
 /// A model with latents of pictures to forget and to keep.
 struct Stable {
@@ -45,7 +62,7 @@ impl Stable {
         let mut job = JobContext::silent();
         let mut sets = Vec::new();
         for (pairs, purpose) in noising.pairs(known)?.iter().zip(["forget", "retain"]) {
-            let of = Items::of_pairs(&weights, &corpus, pairs, SCORED, (1, purpose), &mut job);
+            let of = Items::of_pairs(&weights, &corpus, pairs, ENCODED, (1, purpose), &mut job);
             sets.push(block_on(of)?);
         }
         let sets: [Items; 2] = std::array::from_fn(|_| sets.remove(0));
@@ -66,9 +83,9 @@ pub fn draw(folder: &str, common: &Common) -> Result<Round> {
 }
 
 /// Scores of every weight over the latents, and the mask of half of them.
-pub fn mask(folder: &str, common: &Common) -> Result<Round> {
+pub fn mask(folder: &str, latents: usize, common: &Common) -> Result<Round> {
     let Stable { original, weights, subject, .. } = Stable::open(folder, common)?;
-    let items: Vec<usize> = (0..SCORED).collect();
+    let items: Vec<usize> = (0..latents).map(|i| i % ENCODED).collect();
     let mut job = JobContext::silent();
     Ok(Box::new(move || {
         let of = Scoring {
@@ -87,16 +104,16 @@ pub fn mask(folder: &str, common: &Common) -> Result<Round> {
 }
 
 /// Updates under a mask of half the weights.
-pub fn updates(folder: &str, common: &Common) -> Result<Round> {
+pub fn updates(folder: &str, n: usize, common: &Common) -> Result<Round> {
     let Stable { original, weights, recipe, subject } = Stable::open(folder, common)?;
-    let mut plan = Plan::new(&recipe, Scope::of_prompts([SCORED; 2]))?;
+    let mut plan = Plan::new(&recipe, Scope::of_prompts([ENCODED; 2]))?;
     plan.steps = usize::MAX;
     let mask = Scores::random(original.layout, FORGET, 1).mask(0.5)?;
     let mut job = JobContext::silent();
     let begin = Unlearner::begin(subject, weights, plan, Some(&mask.bits), &mut job);
     let mut unlearner = block_on(begin)?;
     Ok(Box::new(move || {
-        for _ in 0..UPDATES {
+        for _ in 0..n {
             block_on(async { finite(unlearner.step(&mut job).await?.whole).await })?;
         }
         Ok(())

@@ -50,6 +50,9 @@ pub enum Workload {
     StableUpdates,
 }
 
+/// The folder of a given model, and how much is done with it.
+type OfModel<'a> = (Option<&'a str>, stable::Sizes);
+
 /// What is timed once.
 pub type Round = Box<dyn FnMut() -> Result<()>>;
 
@@ -79,7 +82,7 @@ impl Workload {
     }
 
     /// How much of it.
-    pub fn size(self) -> String {
+    pub fn size(self, sizes: stable::Sizes) -> String {
         match self {
             Self::Mask11M | Self::Threshold11M => "11,173,962 weights".into(),
             Self::Mask100M => "100,000,000 weights".into(),
@@ -88,8 +91,8 @@ impl Workload {
             Self::DdpmStep => format!("721,889 weights, batch {BATCH_DDPM} + {BATCH_DDPM}"),
             Self::Sample50 => format!("721,889 weights, {PICTURES} pictures"),
             Self::StableDraw => format!("{} guided steps", stable::STEPS),
-            Self::StableMask => format!("{} latents, guided, density 0.5", stable::SCORED),
-            Self::StableUpdates => format!("{} updates, batch 1 + 1", stable::UPDATES),
+            Self::StableMask => format!("{} latents, guided, density 0.5", sizes.latents),
+            Self::StableUpdates => format!("{} updates, batch 1 + 1", sizes.updates),
         }
     }
 
@@ -108,7 +111,7 @@ impl Workload {
     }
 
     /// Everything that comes before the clock starts.
-    fn prepare(self, model: Option<&str>, common: &Common) -> Result<Round> {
+    fn prepare(self, (model, sizes): OfModel, common: &Common) -> Result<Round> {
         let model =
             || model.ok_or_else(|| Error::argument("work", self.name(), "give --model DIR"));
         match self {
@@ -124,16 +127,16 @@ impl Workload {
             Self::DdpmStep => steps(registry::open("fashion-ddpm")?, BATCH_DDPM, common),
             Self::Sample50 => samples(common),
             Self::StableDraw => stable::draw(model()?, common),
-            Self::StableMask => stable::mask(model()?, common),
-            Self::StableUpdates => stable::updates(model()?, common),
+            Self::StableMask => stable::mask(model()?, sizes.latents, common),
+            Self::StableUpdates => stable::updates(model()?, sizes.updates, common),
         }
     }
 
     /// The other end of [`super::worker::Worker`]: answers each line "go" with the seconds of one
     /// round, and the end of input with the memory in MiB that the rounds took beyond the start; of a given model all
     /// that the process held at its height.
-    pub fn serve(self, model: Option<&str>, common: &Common) -> Result<()> {
-        let mut round = self.prepare(model, common)?;
+    pub fn serve(self, of: OfModel, common: &Common) -> Result<()> {
+        let mut round = self.prepare(of, common)?;
         let lost = |e: std::io::Error| Error::Request(format!("the bench went away: {e}"));
         let say = |line: String| {
             let mut out = std::io::stdout();

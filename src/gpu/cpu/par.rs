@@ -25,6 +25,14 @@ pub fn map<T: Send, R: Send>(tasks: Vec<T>, f: impl Fn(T) -> R + Sync + Send) ->
     tasks.into_iter().map(f).collect()
 }
 
+/// Has every thread do something when it begins. Threads that have begun are left as they are.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn begin(each: fn()) {
+    let pool = rayon::ThreadPoolBuilder::new().start_handler(move |_| each());
+    // There is one, then.
+    let _ = pool.build_global();
+}
+
 /// How many threads there are.
 pub fn threads() -> usize {
     #[cfg(not(target_arch = "wasm32"))]
