@@ -16,17 +16,18 @@ pub fn beside(out: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Refuses to start anew over a state, unless that is wanted.
+/// Begins anew: refuses to do so over a state, or lets go of it where that is wanted.
 ///
 /// # Errors
-/// There is one.
-pub fn refuse(state: &Path, force: bool) -> Result<()> {
+/// There is one, or it cannot be removed.
+pub fn begin(state: &Path, force: bool) -> Result<()> {
     ensure(force || !state.exists(), || {
         let state = state.display();
         Error::Request(format!(
             "{state} is left from a run that did not end; pass --resume to go on from it or --force to start anew"
         ))
-    })
+    })?;
+    remove(state)
 }
 
 /// Removes a state that is no longer needed.

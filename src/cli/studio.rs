@@ -272,16 +272,16 @@ impl Keeper for RunKeeper {
         self.earlier.as_deref().map(recovery::recall).transpose()
     }
 
-    fn state(&self) -> Option<PathBuf> {
-        self.recovery.state().ok()
+    fn state(&self, recipe: &Recipe) -> Option<PathBuf> {
+        self.recovery.state(recipe).ok()
     }
 
-    fn interrupted(&self) -> Option<PathBuf> {
+    fn interrupted(&self) -> Vec<PathBuf> {
         recovery::interrupted()
     }
 
-    fn take_state(&self, earlier: &Path) -> PathBuf {
-        self.recovery.take_state(earlier)
+    fn take_state(&self, earlier: &Path, recipe: &Recipe) -> PathBuf {
+        self.recovery.take_state(earlier, recipe)
     }
 
     fn forget_state(&self, state: &Path) {

@@ -167,7 +167,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         let (snapshot, lines) = state::read(&run.state, &run.request)?;
         (run.lines, resume) = (lines, Some(Box::new(snapshot)));
     } else {
-        kept::refuse(&run.state, common.force)?;
+        kept::begin(&run.state, common.force)?;
     }
 
     let mut client = Client::open(common)?;

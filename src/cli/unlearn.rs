@@ -199,7 +199,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if args.resume {
         Found::open(&state)?.of(&recipe)?;
     } else {
-        kept::refuse(&state, common.force)?;
+        kept::begin(&state, common.force)?;
     }
     let mut client = Client::open(common)?;
     if let Some((parent, dir)) = &parent {
@@ -209,17 +209,20 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
             client.ask(job, Outcome::try_as_kept)?;
         }
     }
-    let file = StateFile { path: state.clone(), resume: args.resume };
+    let file = StateFile { path: state.clone(), resume: args.resume, at_stop: true };
     let run = client.ask(Job::UnlearnKept(recipe, file), Outcome::try_as_unlearned);
     if let (Err(Error::Cancelled), Ok(found)) = (&run, Found::open(&state)) {
         print::remark(&format!("update {} is kept; --resume goes on from it", found.step()));
     }
-    let run = run?;
-    let written = out.write_folder(bundle::contents(&run)?);
-    if written.is_ok() {
+    if matches!(run, Err(Error::Diverged(_))) {
+        // It would again.
         kept::remove(&state)?;
     }
+    let run = run?;
+    let written = out.write_folder(bundle::contents(&run)?);
+    let whole = written.is_ok();
     print::json(&run.report)?;
     print::report(&run.report);
-    print::written(written)
+    print::written(written)?;
+    if whole { kept::remove(&state) } else { Ok(()) }
 }

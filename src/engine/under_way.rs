@@ -8,16 +8,18 @@ use web_time::{Duration, Instant};
 use super::{LogLine, Past, Request};
 use crate::disk::{files, output};
 use crate::error::{Error, Result, ensure};
+use crate::gpu::{self, DeviceInfo, DeviceKind};
 use crate::job_context::JobContext;
-use crate::models::InFile;
 use crate::models::delta::Snapshots;
 use crate::models::stream::{self, Vector};
+use crate::models::{Bits, InFile};
 use crate::saliency::Mask;
 use crate::unlearn::Unlearner;
 use crate::words::{Format, Recipe, difference};
 
-/// Where the description lies in the file's metadata, and the tensor of the weights on the way.
+/// Where the description lies in the file's metadata, and the tensors of the mask's words and of the weights on the way.
 const ABOUT: &str = "salun-run-state";
+const MASK: &str = "mask";
 const SNAPSHOTS: &str = "snapshots";
 /// How often a state is kept; and so many times what keeping it takes at the least.
 const EVERY: Duration = Duration::from_secs(30);
@@ -36,11 +38,12 @@ pub enum At {
     Stop,
 }
 
-/// Where the state of a run is kept, and whether to go on from what is there.
+/// Where the state of a run is kept, whether to go on from what is there, and whether it is kept at a stop, too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StateFile {
     pub path: PathBuf,
     pub resume: bool,
+    pub at_stop: bool,
 }
 
 /// What a state says of itself.
@@ -48,18 +51,19 @@ pub struct StateFile {
 #[serde(deny_unknown_fields)]
 struct About {
     format: Format,
-    recipe: Recipe,
-    /// [`crate::models::HostWeights::hash`] of what the run changes, and [`Mask::hash`] of what may change.
+    /// As TOML: a number is read back to its last bit.
+    recipe: String,
+    /// [`crate::models::HostWeights::hash`] of what the run changes.
     original: String,
-    mask: Option<String>,
-    /// What it was made on: elsewhere sums have other bits.
-    device: String,
+    /// What its sums are made by: elsewhere they have other bits.
+    sums: String,
     step: usize,
     log: Vec<LogLine>,
 }
 
 /// The state of a run that ended before its last update.
 pub struct Found {
+    recipe: Recipe,
     about: About,
     file: InFile<'static>,
     path: PathBuf,
@@ -72,7 +76,7 @@ impl Found {
     /// The file is missing, damaged, or no state of a run.
     pub fn open(path: &Path) -> Result<Self> {
         let bad = |reason: String| Error::file(path, reason);
-        let none = "no state to resume; leave out --resume to start anew";
+        let none = "there is no state to go on from; the run is to begin anew, without --resume";
         ensure(path.exists(), || bad(none.into()))?;
         let other = || bad("is not the state of a run".into());
         let file = InFile::open(Box::new(files::open(path)?), path)?.ok_or_else(other)?;
@@ -81,12 +85,13 @@ impl Found {
             .map_err(|e| bad(format!("its description cannot be read ({e})")))?;
         let ordered = about.log.iter().map(|line| line.step).eq(1..=about.step);
         ensure(ordered && about.step > 0, || bad("its log is not that of its updates".into()))?;
-        Ok(Self { about, file, path: path.into() })
+        let recipe = Recipe::parse(&about.recipe, &path.to_string_lossy())?;
+        Ok(Self { recipe, about, file, path: path.into() })
     }
 
     /// What the run was asked for.
     pub fn recipe(&self) -> &Recipe {
-        &self.about.recipe
+        &self.recipe
     }
 
     /// How many updates it had made.
@@ -100,13 +105,28 @@ impl Found {
     /// It is another's; what differs is named.
     pub fn of(self, asked: &Recipe) -> Result<Self> {
         let plain = |recipe: &Recipe| Recipe { fingerprint: None, ..recipe.clone() };
-        match difference(&plain(&self.about.recipe), &plain(asked)) {
+        match difference(&plain(&self.recipe), &plain(asked)) {
             None => Ok(self),
             Some(what) => {
                 let reason = format!("is the state of another run: {what}");
                 Err(Error::file(&self.path, reason))
             }
         }
+    }
+
+    /// The run's mask, where one was `made` for it again: another device's scores may choose a few other weights.
+    ///
+    /// # Errors
+    /// The state has none, or one of another size.
+    pub fn mask(&mut self, made: Mask) -> Result<Mask> {
+        let bytes = self.file.bytes(|name| name == MASK)?.remove(MASK).unwrap_or_default();
+        let words = bytes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word));
+        let n = made.bits.len();
+        let bits =
+            (4 * n.div_ceil(32) == bytes.len()).then(|| Bits::from_words(words.collect(), n));
+        let bits = bits.filter(|bits| bits.ones() == made.k);
+        let other = || Error::file(&self.path, "has no mask of this run's size");
+        Ok(Mask { bits: bits.ok_or_else(other)?, ..made })
     }
 
     /// Has a run that has just begun go on from here; `now` is what its own state would say.
@@ -120,18 +140,18 @@ impl Found {
         let then = &self.about;
         let bad = |reason: &str| Error::file(&self.path, reason);
         ensure(then.original == now.original, || bad("is of other weights than this model's"))?;
-        ensure(then.mask == now.mask, || {
-            bad("is of a run with another mask: its scores were made by another device or program")
-        })?;
-        if then.device != now.device {
+        ensure(then.step <= unlearner.steps(), || bad("is of more updates than the run has"))?;
+        if then.sums != now.sums {
             job.note(format!(
-                "the run was begun on {} and goes on here: it ends with other bits than one that was never stopped",
-                then.device
+                "the run was begun by {} and goes on by {}: it ends with other bits than one that was never stopped",
+                then.sums, now.sums
             ));
         }
         let bytes = self.file.bytes(|name| name == SNAPSHOTS)?.remove(SNAPSHOTS);
         if let Some(bytes) = bytes {
-            past.snapshots = Snapshots::decode(&bytes, &self.path)?;
+            let found = Snapshots::decode(&bytes, &self.path)?.until(then.step);
+            ensure(found.is_like(&past.snapshots), || bad("has the steps of another run"))?;
+            past.snapshots = found;
         }
         past.log = then.log.clone();
         let step = then.step;
@@ -186,7 +206,8 @@ impl<'a> UnderWay<'a> {
 
 /// Where and as what the state of a run is kept.
 pub struct Safekeeping<'a> {
-    path: &'a Path,
+    file: &'a StateFile,
+    mask: Option<&'a Mask>,
     about: About,
     found: Option<Found>,
     /// When it was kept, and how long that took.
@@ -196,30 +217,37 @@ pub struct Safekeeping<'a> {
 
 impl<'a> Safekeeping<'a> {
     /// Of a run on a device before its first update, or of one that goes on from what was `found`.
+    ///
+    /// # Errors
+    /// The recipe has no form as text.
     pub fn of(
-        path: &'a Path,
-        (request, asked, mask): (&Request, &Recipe, Option<&Mask>),
+        file: &'a StateFile,
+        (request, asked, mask): (&Request, &Recipe, Option<&'a Mask>),
         found: Option<Found>,
-        device: String,
-    ) -> Self {
+        device: &DeviceInfo,
+    ) -> Result<Self> {
         let fingerprint = request.asked().recipe.fingerprint.clone();
+        let by = match device.kind {
+            DeviceKind::Cpu => format!("a CPU with {}", gpu::instructions()),
+            _ => device.label(),
+        };
         let about = About {
             format: Format,
-            recipe: Recipe { fingerprint, ..asked.clone() },
+            recipe: Recipe { fingerprint, ..asked.clone() }.to_toml()?,
             original: request.original().hash(),
-            mask: mask.map(Mask::hash),
-            device,
+            sums: format!("{by}, version {}", env!("CARGO_PKG_VERSION")),
             step: 0,
             log: Vec::new(),
         };
-        Self { path, about, found, kept: Instant::now(), took: Duration::ZERO }
+        Ok(Self { file, mask, about, found, kept: Instant::now(), took: Duration::ZERO })
     }
 
     fn due(&self, at: At, step: usize) -> bool {
         let least = match at {
             At::Update => EVERY.max(self.took * TIMES),
-            At::End => LITTLE,
-            At::Stop => Duration::ZERO,
+            At::End => LITTLE.max(self.took * TIMES),
+            At::Stop if self.file.at_stop => Duration::ZERO,
+            At::Stop => return false,
         };
         step > self.about.step && self.kept.elapsed() >= least
     }
@@ -230,9 +258,12 @@ impl<'a> Safekeeping<'a> {
         let about = About { step: unlearner.step, log: past.log.clone(), ..self.about.clone() };
         let about = serde_json::to_string(&about).map_err(|e| Error::Request(e.to_string()))?;
         let snapshots = past.snapshots.encode()?;
+        let words = |mask: &Mask| mask.bits.words().iter().flat_map(|w| w.to_le_bytes()).collect();
+        let mask = self.mask.map(|mask| Vector::of_bytes(MASK, words(mask)));
         let mut vectors = unlearner.vectors();
+        vectors.extend(mask);
         vectors.extend(snapshots.map(|bytes| Vector::of_bytes(SNAPSHOTS, bytes)));
-        output::replace_by(self.path, |path| stream::write(path, &vectors, (ABOUT, about)))?;
+        output::replace_by(&self.file.path, |path| stream::write(path, &vectors, (ABOUT, about)))?;
         drop(vectors);
         self.about.step = unlearner.step;
         (self.kept, self.took) = (Instant::now(), begun.elapsed());

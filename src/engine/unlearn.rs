@@ -32,7 +32,7 @@ impl Work<'_> {
     /// # Errors
     /// What is wrong with the recipe or the state, or happened on the way; cancelled.
     pub async fn unlearn(&mut self, recipe: &Recipe, state: Option<&StateFile>) -> Result<Run> {
-        let found = match state.filter(|state| state.resume) {
+        let mut found = match state.filter(|state| state.resume) {
             Some(state) => Some(Found::open(&state.path)?.of(recipe)?),
             None => None,
         };
@@ -53,6 +53,10 @@ impl Work<'_> {
         let request = &request;
         request.asked().plan.check_end()?;
         let (scores, mask) = self.mask(request, own).await?;
+        let mask = match (&mut found, mask) {
+            (Some(found), Some(mask)) => Some(found.mask(mask)?),
+            (_, mask) => mask,
+        };
         let scores = scores.map(|scores| self.session.lightened(scores));
         // Scores from an earlier job cost what they cost then.
         let mask_seconds =
@@ -66,11 +70,10 @@ impl Work<'_> {
                 match recipe.until.and_then(|_| self.session.recall(request)) {
                     Some(found) => Ended { start, ..found },
                     None => {
-                        let device = self.session.info.label();
-                        let safe = state.map(|state| {
-                            let run = (request, recipe, mask.as_ref());
-                            Safekeeping::of(&state.path, run, found, device)
-                        });
+                        let run = (request, recipe, mask.as_ref());
+                        let info = &self.session.info;
+                        let safe = state.map(|file| Safekeeping::of(file, run, found, info));
+                        let safe = safe.transpose()?;
                         self.train_free(request, mask.as_ref(), start, safe).await?
                     }
                 }

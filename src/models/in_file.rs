@@ -104,20 +104,29 @@ impl<'a> InFile<'a> {
     /// It is missing, of another length or number format, or not finite; or the file cannot be read.
     pub fn vector(&mut self, name: &str, n: usize) -> Result<Vec<f32>> {
         let (path, tensor) = (self.path.clone(), name.to_string());
-        let wrong = |reason| Error::Tensor { path, tensor, reason };
-        let mut found = (n == 0).then(|| Ok(Vec::new()));
+        let wrong = |reason: String| Error::Tensor { path, tensor, reason };
+        if n == 0 {
+            return Ok(Vec::new());
+        }
+        let right = match self.tensors.info(name) {
+            None => Err("is missing".to_string()),
+            Some(info) => ensure(info.dtype == Dtype::F32 && info.shape == [n], || {
+                format!("is {:?} {:?}, expected F32 [{n}]", info.dtype, info.shape)
+            }),
+        };
+        if let Err(reason) = right {
+            return Err(wrong(reason));
+        }
+        let mut values = Vec::new();
         self.each(
-            |other| n > 0 && other == name,
+            |other| other == name,
             |_, stored| {
-                let right = stored.format == Format::F32 && stored.shape == [n];
-                let other =
-                    || format!("is {} {:?}, expected F32 [{n}]", stored.format, stored.shape);
-                let values = ensure(right, other).map(|()| stored.values().unwrap_or_default());
-                found = Some(values.and_then(|values| finite(&values).map(|()| values)));
+                values = stored.values().unwrap_or_default();
                 Ok(())
             },
         )?;
-        found.unwrap_or_else(|| Err("is missing".into())).map_err(wrong)
+        finite(&values).map_err(wrong)?;
+        Ok(values)
     }
 
     /// All tensors by name, with the numbers of those whose bytes are given; the others have none.

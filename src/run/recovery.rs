@@ -14,14 +14,14 @@ use crate::disk::output::OutputKind;
 use crate::disk::{files, output};
 use crate::engine::Run;
 use crate::error::{Error, Result};
-use crate::words::{REPORT, Report};
+use crate::words::{REPORT, Recipe, Report, sha256};
 
 /// Begins the name of a sitting's folder.
 const SITTING: &str = "sitting-";
 /// The file that a sitting holds locked while it lives.
 const LOCK: &str = "lock";
-/// The file in a sitting's of the run that is under way.
-const STATE: &str = "running.state";
+/// How the files in a sitting's begin and end that hold the states of runs under way.
+const STATE: [&str; 2] = ["running-", "state"];
 /// The folder in a sitting's of what is remembered of it, and the file without which that is nothing.
 const MEMORY: &str = "memory";
 const SHOWN: &str = "shown";
@@ -49,13 +49,16 @@ impl Recovery {
     ///
     /// # Errors
     /// There is no place for one.
-    pub fn state(&self) -> Result<PathBuf> {
-        Ok(self.sitting()?.folder.join(STATE))
+    pub fn state(&self, recipe: &Recipe) -> Result<PathBuf> {
+        let [begins, ends] = STATE;
+        let text = recipe.to_toml()?;
+        let name = format!("{begins}{}.{ends}", &sha256(text.as_bytes())[..16]);
+        Ok(self.sitting()?.folder.join(name))
     }
 
     /// Makes the state of an earlier sitting's run this one's; says where it is. What cannot be moved stays.
-    pub fn take_state(&self, earlier: &Path) -> PathBuf {
-        let Ok(own) = self.state() else { return earlier.into() };
+    pub fn take_state(&self, earlier: &Path, recipe: &Recipe) -> PathBuf {
+        let Ok(own) = self.state(recipe) else { return earlier.into() };
         match fs::rename(earlier, &own) {
             Ok(()) => {
                 forget_state(earlier);
@@ -98,16 +101,18 @@ impl Recovery {
         let _ = fs::remove_dir_all(place);
     }
 
-    /// Ends the sitting: what it still keeps is not wanted, nor what it remembers, unless the next one is to have
-    /// that.
+    /// Ends the sitting: what it still keeps is not wanted, a run under way neither, nor what it remembers, unless the
+    /// next one is to have that.
     pub fn end(&self, remembers: bool) {
         let Some(sitting) = self.0.get() else { return };
-        let shown = sitting.folder.join(MEMORY).join(SHOWN).is_file();
-        if !remembers || !shown && !sitting.folder.join(STATE).is_file() {
+        if !remembers || !sitting.folder.join(MEMORY).join(SHOWN).is_file() {
             let _ = fs::remove_dir_all(&sitting.folder);
         } else {
             for run in runs(&sitting.folder) {
                 let _ = fs::remove_dir_all(run);
+            }
+            for state in states(&sitting.folder) {
+                let _ = fs::remove_file(state);
             }
         }
     }
@@ -152,7 +157,7 @@ pub fn left() -> Vec<PathBuf> {
             left.push(entry);
         } else if ended(&entry) {
             let runs = runs(&entry);
-            let nothing = runs.is_empty() && !entry.join(STATE).is_file();
+            let nothing = runs.is_empty() && states(&entry).is_empty();
             if nothing && latest.as_ref() != Some(&entry) {
                 let _ = fs::remove_dir_all(&entry);
             }
@@ -175,23 +180,30 @@ pub fn remembered() -> Option<PathBuf> {
     all.filter_map(shown).max().map(|(_, sitting)| sitting)
 }
 
-/// The latest state of a run that was under way when its sitting ended.
-pub fn interrupted() -> Option<PathBuf> {
-    let all = files::places().into_iter().flat_map(|place| folders(&place));
-    let state = |sitting: PathBuf| {
-        let name = sitting.file_name()?.to_string_lossy().into_owned();
-        let state = sitting.join(STATE);
-        let about = fs::metadata(&state).ok()?;
-        (name.starts_with(SITTING) && ended(&sitting)).then_some((about.modified().ok()?, state))
+/// The states of runs that were under way when their sittings ended, the latest first.
+pub fn interrupted() -> Vec<PathBuf> {
+    let sittings = files::places().into_iter().flat_map(|place| folders(&place));
+    let named = |sitting: &PathBuf| {
+        let name = sitting.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(SITTING) && ended(sitting)
     };
-    all.filter_map(state).max().map(|(_, state)| state)
+    let states = sittings.filter(named).flat_map(|sitting| states(&sitting));
+    let dated = |state: PathBuf| Some((fs::metadata(&state).ok()?.modified().ok()?, state));
+    let mut states: Vec<_> = states.filter_map(dated).collect();
+    states.sort();
+    states.into_iter().rev().map(|(_, state)| state).collect()
 }
 
 /// Lets go of the state of a run, and of its sitting where that has ended and holds nothing else.
 pub fn forget_state(state: &Path) {
     let _ = fs::remove_file(state);
-    let Some(sitting) = state.parent().filter(|sitting| ended(sitting)) else { return };
-    if folders(sitting).is_empty() && sitting.join(LOCK).exists() {
+    state.parent().into_iter().for_each(clear);
+}
+
+/// Lets go of a sitting that has ended and holds nothing.
+fn clear(sitting: &Path) {
+    let nothing = folders(sitting).is_empty() && states(sitting).is_empty();
+    if nothing && sitting.join(LOCK).exists() && ended(sitting) {
         let _ = fs::remove_dir_all(sitting);
     }
 }
@@ -232,7 +244,7 @@ pub fn discard(sitting: &Path, brought: Option<&[String]>) {
     };
     let (stays, goes): (Vec<_>, Vec<_>) = runs(sitting).into_iter().partition(other);
     // A run that was under way there can still be gone on with.
-    let under_way = brought.is_some() && sitting.join(STATE).is_file();
+    let under_way = brought.is_some() && !states(sitting).is_empty();
     let goes = if stays.is_empty() && !under_way {
         vec![sitting.into()]
     } else {
@@ -242,6 +254,17 @@ pub fn discard(sitting: &Path, brought: Option<&[String]>) {
         // What cannot be removed is offered again, and nothing is lost by it.
         let _ = fs::remove_dir_all(folder);
     }
+}
+
+/// The states in a sitting's folder.
+fn states(sitting: &Path) -> Vec<PathBuf> {
+    let [begins, ends] = STATE;
+    let all = fs::read_dir(sitting).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(begins) && path.extension().is_some_and(|end| end == ends)
+    };
+    all.filter(is_one).collect()
 }
 
 /// The runs in a sitting's folder.
@@ -272,11 +295,6 @@ pub fn adopt(kept: &Path, to: &Path) -> Result<PathBuf> {
     fs::create_dir_all(to).map_err(|e| Error::write(to, e))?;
     let name = kept.file_name().unwrap_or_default();
     let place = output::move_free(kept, &to.join(name))?;
-    if let Some(sitting) =
-        kept.parent().filter(|folder| ended(folder) && folders(folder).is_empty())
-        && sitting.join(LOCK).exists()
-    {
-        let _ = fs::remove_dir_all(sitting);
-    }
+    kept.parent().into_iter().for_each(clear);
     Ok(place)
 }

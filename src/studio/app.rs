@@ -100,8 +100,7 @@ impl Studio {
     /// A studio that opens the model of a task at once.
     pub fn on(task: Task, backend: Box<dyn Backend>, keeper: Arc<dyn Keeper>) -> Self {
         let mut state = State::new(backend, task);
-        let safe = keeper.clone();
-        state.safe = Some(Box::new(move || safe.state()));
+        state.keeper = Some(keeper.clone());
         Self {
             state,
             view: &views::compare::VIEW,

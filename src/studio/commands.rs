@@ -6,7 +6,6 @@
 
 use egui::{Event, KeyboardShortcut, Popup};
 
-use super::keeper::Interrupted;
 use super::prelude::*;
 use super::present;
 use super::views::{compare::Comparison, lessons};
@@ -142,9 +141,8 @@ pub const GO_ON: Command = Command::new("Go on with the run that was under way",
     if studio.state.held() {
         return;
     }
-    if let Some(Interrupted { state, recipe, .. }) = studio.saver.interrupted.take() {
-        let state = studio.saver.keeper.take_state(&state);
-        let begun = studio.state.go_on_with(recipe, state);
+    if let Some(run) = studio.saver.interrupted.clone() {
+        let begun = studio.state.go_on_with(run);
         studio.state.tell(begun);
     }
 })

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::sitting::Files;
+use crate::data::brief;
 use crate::engine::{Found, Run};
 use crate::error::Result;
 use crate::words::Recipe;
@@ -92,17 +93,17 @@ pub trait Keeper: Send + Sync {
     }
 
     /// The file that the state of a run under way is kept in; `None` where nothing outlives the window.
-    fn state(&self) -> Option<PathBuf> {
+    fn state(&self, _recipe: &Recipe) -> Option<PathBuf> {
         None
     }
 
-    /// The state of a run that was under way when an earlier sitting ended.
-    fn interrupted(&self) -> Option<PathBuf> {
-        None
+    /// States of runs that were under way when earlier sittings ended, the latest first.
+    fn interrupted(&self) -> Vec<PathBuf> {
+        Vec::new()
     }
 
     /// Makes the state of an earlier sitting's run this one's; says where it is.
-    fn take_state(&self, earlier: &Path) -> PathBuf {
+    fn take_state(&self, earlier: &Path, _recipe: &Recipe) -> PathBuf {
         earlier.into()
     }
 
@@ -134,16 +135,21 @@ pub struct Interrupted {
 }
 
 impl Interrupted {
-    /// In a few words.
+    /// Names the run in a few words.
     pub fn what(&self) -> String {
         let Recipe { method, forget, model, .. } = &self.recipe;
         let model = model.rsplit(['/', '\\']).next().unwrap_or(model);
-        format!("{method} of {forget} in {model}")
+        format!("{method} of {} in {}", brief(forget), brief(model))
     }
 
-    /// What a state says; nothing where it is none that can be read.
-    pub fn read(state: PathBuf) -> Option<Self> {
-        let found = Found::open(&state).ok()?;
-        Some(Self { recipe: found.recipe().clone(), step: found.step(), state })
+    /// The latest that a keeper has; of states that cannot be read it lets go.
+    pub fn latest(keeper: &dyn Keeper) -> Option<Self> {
+        keeper.interrupted().into_iter().find_map(|state| match Found::open(&state) {
+            Ok(found) => Some(Self { recipe: found.recipe().clone(), step: found.step(), state }),
+            Err(_) => {
+                keeper.forget_state(&state);
+                None
+            }
+        })
     }
 }

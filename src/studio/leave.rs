@@ -107,7 +107,10 @@ fn question_ui(studio: &Studio, ui: &mut Ui) -> Option<Leave> {
 /// Draws what earlier sittings left, until something is done about it.
 pub fn left_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
     let (n, earlier) = (studio.saver.left.len(), studio.saver.earlier);
-    let under_way = studio.saver.interrupted.clone();
+    // Gone on with, it is not offered any more.
+    studio.saver.interrupted.take_if(|run| !run.state.exists());
+    let pending = studio.state.unfinished.is_some();
+    let under_way = studio.saver.interrupted.clone().filter(|_| !pending);
     let nothing = n == 0 && earlier.is_none() && under_way.is_none();
     if nothing || studio.later || studio.saver.busy() {
         return;

@@ -83,7 +83,7 @@ impl Saver {
     pub fn new(keeper: Arc<dyn Keeper>) -> Self {
         let (outbox, inbox) = mpsc::channel();
         let (left, earlier) = (keeper.left(), keeper.earlier());
-        let interrupted = keeper.interrupted().and_then(Interrupted::read);
+        let interrupted = Interrupted::latest(&*keeper);
         #[cfg(not(target_arch = "wasm32"))]
         let desk = {
             let (desk, work) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
@@ -135,7 +135,7 @@ impl Saver {
             let kept = keeper.keep(&run);
             // There is nothing to go on from any more.
             if kept.is_ok() {
-                keeper.state().iter().for_each(|state| keeper.forget_state(state));
+                keeper.state(&run.recipe).iter().for_each(|state| keeper.forget_state(state));
             }
             Told::Kept(Box::new(recipe), kept)
         });

@@ -166,9 +166,11 @@ impl Memory<'_> {
             (false, _) => [n, n * updates.moments],
         };
         let gradient = if packed && masked && !updates.weighs_all { F32 * free } else { n };
+        // A network that is not walked back by blocks has every weight's gradient before it is packed.
+        let walked = if self.is_heavy() { gradient } else { n };
         let updating = vec![
             ("trained weights", 0, trained),
-            ("gradients", 0, gradient * (parts + sets - 1)),
+            ("gradients", 0, walked * parts + gradient * (sets - 1)),
             ("the optimiser's moments", 0, moments),
             ("the mask", mask, flags),
             ("activations", 0, self.network.learning(together)),

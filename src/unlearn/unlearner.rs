@@ -118,6 +118,11 @@ impl Unlearner {
         self.subject.settings().augment
     }
 
+    /// How many updates there are in all.
+    pub fn steps(&self) -> usize {
+        self.plan.end()
+    }
+
     /// Whether all updates are done.
     pub fn finished(&self) -> bool {
         self.step >= self.plan.end()

@@ -7,10 +7,10 @@ use crate::common::{Client, vulkan};
 use salun_studio::engine::{Event, Found, Job, Outcome, Run, StateFile};
 use salun_studio::error::{Error, Result};
 use salun_studio::gpu::DeviceChoice;
-use salun_studio::words::{Budget, Estimator, Recipe};
+use salun_studio::words::{Budget, Estimator, Recipe, Report};
 
 fn recipe(model: &str, data: &str, forget: &str) -> Recipe {
-    let (budget, steps) = (Budget::Tiny, Some(8));
+    let (budget, steps) = (Budget::Tiny, Some(12));
     Recipe { budget, steps, ..Recipe::new(model, data, forget) }
 }
 
@@ -25,7 +25,7 @@ fn run(outcome: Outcome) -> std::sync::Arc<Run> {
 /// Stops a run after its first update, or soon after.
 pub fn stop(client: &mut Client, recipe: &Recipe, path: &Path, resume: bool) {
     let switches = client.engine.switches.clone();
-    let file = StateFile { path: path.into(), resume };
+    let file = StateFile { path: path.into(), resume, at_stop: true };
     let stopped = client.heard(Job::UnlearnKept(recipe.clone(), file), |event| {
         if matches!(event, Event::Step { .. }) {
             switches.cancel();
@@ -35,7 +35,7 @@ pub fn stop(client: &mut Client, recipe: &Recipe, path: &Path, resume: bool) {
 }
 
 fn go_on(client: &mut Client, recipe: &Recipe, path: &Path) -> Result<Outcome> {
-    let file = StateFile { path: path.into(), resume: true };
+    let file = StateFile { path: path.into(), resume: true, at_stop: true };
     client.answer(Job::UnlearnKept(recipe.clone(), file))
 }
 
@@ -104,9 +104,18 @@ fn diffusion_models_and_prompts_go_on() {
 
 #[test]
 fn a_run_on_a_gpu_goes_on_there() {
-    if vulkan() {
-        holds(DeviceChoice::Gpu, "resume-gpu", &classes());
+    if !vulkan() {
+        return;
     }
+    holds(DeviceChoice::Gpu, "resume-gpu", &classes());
+    // And on the CPU, where the moments lie otherwise: with the same mask, and that is said.
+    let scratch = Scratch::new("resume-elsewhere");
+    let path = scratch.path("run.state");
+    stop(&mut Client::new(DeviceChoice::Gpu), &classes(), &path, false);
+    let resumed = run(go_on(&mut Client::new(DeviceChoice::Cpu), &classes(), &path).unwrap());
+    let Report { mask, notes, .. } = &resumed.report;
+    assert_eq!(mask.as_ref().unwrap().frozen_changed, 0);
+    assert!(notes.iter().any(|note| note.starts_with("the run was begun by ")), "{notes:?}");
 }
 
 #[test]
@@ -119,7 +128,7 @@ fn a_state_of_something_else_is_refused_in_one_line() {
         assert!(error.contains("run.state") && error.lines().count() == 1, "{error}");
         error
     };
-    assert!(line(client, &classes()).contains("no state to resume"));
+    assert!(line(client, &classes()).contains("there is no state to go on from"));
     stop(client, &classes(), &path, false);
     let whole = fs::read(&path).unwrap();
     let denser = Recipe { density: 0.7, ..classes() };
@@ -137,13 +146,13 @@ fn a_state_of_something_else_is_refused_in_one_line() {
     let first = 8 + usize::from_le_bytes(*whole.first_chunk().unwrap());
     infinite[first..first + 4].copy_from_slice(&f32::INFINITY.to_le_bytes());
     for (what, bytes) in [
-        ("cut", whole[..whole.len() / 2].to_vec()),
-        ("text", b"not a state".to_vec()),
-        ("zeros", vec![0; 4096]),
-        ("renamed", swapped("\"first.", "\"worst.")),
-        ("infinite", infinite),
-        ("key", swapped("salun-run-state", "salun-ran-state")),
-        ("log", {
+        ("not a whole safetensors file", whole[..whole.len() / 2].to_vec()),
+        ("not a whole safetensors file", b"not a state".to_vec()),
+        ("not a whole safetensors file", vec![0; 4096]),
+        ("'first.bn1.bias': is missing", swapped("\"first.", "\"worst.")),
+        ("is not a finite number", infinite),
+        ("is not the state of a run", swapped("salun-run-state", "salun-ran-state")),
+        ("its log is not that of its updates", {
             let (mut bytes, step) = (whole.clone(), at("\"step\\\":"));
             bytes[step..]
                 .iter_mut()
@@ -155,7 +164,7 @@ fn a_state_of_something_else_is_refused_in_one_line() {
     ] {
         fs::write(&path, bytes).unwrap();
         let said = line(client, &classes());
-        eprintln!("{what}: {said}");
+        assert!(said.contains(what), "{said}");
     }
     fs::write(&path, &whole).unwrap();
     run(go_on(client, &classes(), &path).unwrap());

@@ -266,3 +266,41 @@ fn a_sitting_that_was_killed_is_found_by_the_next_and_one_that_lives_is_not() {
     recovery::discard(&mine, None);
     assert!(!mine.exists());
 }
+
+#[test]
+fn states_of_killed_windows_are_found_taken_over_and_let_go_of() {
+    if !alone("time::states_of_killed_windows_are_found_taken_over_and_let_go_of") {
+        return;
+    }
+    let scratch = Scratch::new("states");
+    // SAFETY: this process is for this test alone.
+    unsafe { std::env::set_var("SALUN_DATA", scratch.path("data")) };
+    let sitting = |n: usize| scratch.path("data/recovered").join(format!("sitting-{n}"));
+    let states: Vec<_> = (1..=2)
+        .map(|n| {
+            std::fs::create_dir_all(sitting(n)).unwrap();
+            std::fs::write(sitting(n).join("lock"), "").unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let state = sitting(n).join(format!("running-{n}.state"));
+            std::fs::write(&state, "1").unwrap();
+            state
+        })
+        .collect();
+    assert!(recovery::left().is_empty(), "no run is whole");
+    assert_eq!(recovery::interrupted(), [states[1].clone(), states[0].clone()]);
+    let own = Recovery::default();
+    let recipe = Recipe::new("fashion-classifier", "fashion-mnist", "class:Bag");
+    let other = Recipe { seed: 7, ..recipe.clone() };
+    assert_ne!(own.state(&recipe).unwrap(), own.state(&other).unwrap());
+    let taken = own.take_state(&states[1], &recipe);
+    assert_eq!(taken, own.state(&recipe).unwrap());
+    assert!(taken.is_file() && !sitting(2).exists(), "an ended one that is empty goes");
+    assert_eq!(recovery::interrupted(), [states[0].clone()], "those of a living one are its own");
+    // What else a sitting left was brought back.
+    recovery::discard(&sitting(1), Some(&[]));
+    assert!(states[0].is_file());
+    recovery::forget_state(&states[0]);
+    assert!(!sitting(1).exists());
+    own.end(true);
+    assert!(!taken.exists(), "closing ends a run");
+}

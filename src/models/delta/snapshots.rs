@@ -114,6 +114,11 @@ impl Snapshots {
         self.free.len() + self.all.iter().map(|packed| packed.bytes.len()).sum::<usize>()
     }
 
+    /// Whether they list the same weights as others of the run.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.free == other.free
+    }
+
     /// Those of the first `step` updates.
     pub fn until(&self, step: usize) -> Self {
         let all = self.all.iter().filter(|packed| packed.step <= step).cloned().collect();

@@ -72,6 +72,7 @@ impl State {
     /// # Errors
     /// There is no such model.
     pub fn follow(&mut self, link: Link) -> Result<()> {
+        self.unfinished = None;
         if registry::is_file(&link.recipe.model) {
             self.import(link.recipe.model.clone(), None);
             let import = self.work.as_ref().filter(|work| work.kind == JobKind::Import);
@@ -113,7 +114,8 @@ impl State {
             return;
         }
         if session.opened.is_none() {
-            // Not what a link wanted.
+            // Not what a link wanted, nor a run that was to be gone on with.
+            self.unfinished = None;
             self.session_mut().wanted = None;
             return self.aim(what);
         }

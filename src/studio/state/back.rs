@@ -41,6 +41,7 @@ impl State {
     pub fn bring_back(&mut self, whole: Whole) -> Vec<(Arc<Run>, bool)> {
         let Whole { sitting, entries } = whole;
         self.drop_work();
+        self.unfinished = None;
         let mut runs = Vec::new();
         // No number is given twice: those of this sitting come first.
         let last = |task| self.side(task).history.entries.last().map_or(0, |e| e.number);

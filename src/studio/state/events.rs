@@ -225,6 +225,7 @@ impl State {
     }
 
     fn failed(&mut self, work: RunningJob, error: Error) {
+        self.unfinished = None;
         if work.kind == JobKind::Trace {
             self.session_mut().steps.give_up(true);
         }
@@ -238,7 +239,10 @@ impl State {
             && let Some(attempt) = session.shown_mut(whose)
         {
             attempt.cancelled = true;
+            let recipe = attempt.recipe.clone();
+            self.forget_state(&recipe, &error);
         }
+        let session = self.session_mut();
         if work.kind == JobKind::Inspect {
             session.uninspected();
         }

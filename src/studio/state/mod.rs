@@ -17,16 +17,19 @@ pub use kind::JobKind;
 pub use mine::Look;
 pub use steps::{Place, Steps};
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use web_time::Instant;
 
 use super::attempt::Attempt;
 use super::request::estimator;
 use super::task_state::TaskState;
-use super::{Arm, Backend, tasks};
+use super::{Arm, Backend, Interrupted, Keeper, tasks};
 use crate::engine::{Exported, Job, Run, StateFile};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::DeviceInfo;
 use crate::job_context::{Progress, Whole};
 use crate::run::Link;
@@ -88,10 +91,10 @@ pub struct State {
     pub work: Option<RunningJob>,
     /// What a link asks for of a model of a person's own, which is being opened.
     linked: Option<(u64, Link)>,
-    /// Says which file the state of a run under way is kept in, where one is.
-    pub safe: Option<Box<dyn Fn() -> Option<PathBuf>>>,
-    /// A run to go on with once its model is open, and the file of its state.
-    unfinished: Option<(Recipe, PathBuf)>,
+    /// Knows where the states of runs under way are kept.
+    pub keeper: Option<Arc<dyn Keeper>>,
+    /// A run to go on with once its model is open.
+    pub unfinished: Option<Interrupted>,
     /// Pieces of the studio that a worksheet leaves out, in their order.
     pub hidden: Vec<Piece>,
     /// The last failure, until it is dismissed.
@@ -115,7 +118,7 @@ impl State {
             sessions: Task::ALL.map(TaskState::new),
             work: None,
             linked: None,
-            safe: None,
+            keeper: None,
             unfinished: None,
             hidden: Vec::new(),
             error: None,
@@ -340,37 +343,47 @@ impl State {
         there
     }
 
-    /// Asks for a run, from its beginning or from a state; it is kept on its way where there is a place for that.
-    fn begin_run(&mut self, kind: JobKind, recipe: Recipe, state: Option<PathBuf>) {
-        let resume = state.is_some();
-        let path = state.or_else(|| self.safe.as_ref()?());
+    /// Asks for a run, from its beginning or from a state; it is kept on its way where there is a place for that. One
+    /// that follows others begins with their runs, and is not.
+    fn begin_run(&mut self, kind: JobKind, recipe: Recipe, earlier: Option<&Path>) {
+        let keeper = self.keeper.as_ref().filter(|_| recipe.after.is_empty());
+        let path = keeper.and_then(|keeper| match earlier {
+            Some(earlier) => Some(keeper.take_state(earlier, &recipe)),
+            None => keeper.state(&recipe),
+        });
+        let resume = earlier.is_some();
         let job = match path {
-            Some(path) => Job::UnlearnKept(recipe, StateFile { path, resume }),
+            Some(path) => Job::UnlearnKept(recipe, StateFile { path, resume, at_stop: false }),
             None => Job::Unlearn(recipe),
         };
         self.begin(kind, job);
+    }
+
+    /// Lets go of the state of a run that was stopped or failed: a device that is lost leaves it.
+    fn forget_state(&self, recipe: &Recipe, error: &Error) {
+        if let Some(keeper) = self.keeper.as_ref().filter(|_| !matches!(error, Error::Device(_))) {
+            keeper.state(recipe).iter().for_each(|state| keeper.forget_state(state));
+        }
     }
 
     /// Opens the model of a run that did not end, and goes on with it.
     ///
     /// # Errors
     /// There is no such model any more.
-    pub fn go_on_with(&mut self, recipe: Recipe, state: PathBuf) -> Result<()> {
-        let link = Link::of(recipe.clone());
-        self.unfinished = Some((recipe, state));
-        self.follow(link)
+    pub fn go_on_with(&mut self, run: Interrupted) -> Result<()> {
+        let request = Recipe { fingerprint: None, ..run.recipe.whole().to_be_met() };
+        self.follow(Link::of(request))?;
+        self.unfinished = Some(run);
+        Ok(())
     }
 
     /// Goes on with the run that did not end, if the model that is open now is its own.
     fn take_up(&mut self) -> bool {
         let name = self.session().opened.as_ref().map(|opened| opened.name.clone());
-        let Some((recipe, state)) =
-            self.unfinished.take_if(|(r, _)| Some(&r.model) == name.as_ref())
-        else {
-            return false;
-        };
-        if self.shows(Arm::Method, &recipe) {
-            self.begin_run(JobKind::Unlearn(Arm::Method), recipe, Some(state));
+        let own = |run: &mut Interrupted| Some(&run.recipe.model) == name.as_ref();
+        let Some(run) = self.unfinished.take_if(own) else { return false };
+        if self.shows(Arm::Method, &run.recipe) {
+            self.begin_run(JobKind::Unlearn(Arm::Method), run.recipe, Some(&run.state));
         }
         true
     }

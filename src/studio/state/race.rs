@@ -98,6 +98,9 @@ impl State {
     /// Notes why a run of the race ended; one that cannot be made holds up no other.
     pub(super) fn dropped_out(&mut self, at: usize, error: &Error) {
         let Some(lane) = self.session_mut().race.lanes.get_mut(at) else { return };
+        let recipe = lane.attempt.recipe.clone();
+        self.forget_state(&recipe, error);
+        let Some(lane) = self.session_mut().race.lanes.get_mut(at) else { return };
         if matches!(error, Error::Cancelled) {
             lane.attempt.cancelled = true;
             self.ended = "Cancelled".into();

@@ -43,15 +43,16 @@ impl Optimizer {
                 for (moment, values) in [&packed.first, &packed.second].into_iter().enumerate() {
                     all.push(Vector::new(name(moment), values.len(), || Ok(values.clone())));
                 }
-            } else if let (Some(slices), Some(Free::Resident { kernels, .. })) =
+            } else if let (Some(slices), Some(Free::Resident { kernels, bits, .. })) =
                 (self.moments.get(i), self.freeze.as_ref().map(|freeze| &freeze.free))
             {
                 for (moment, slice) in slices.iter().enumerate() {
+                    let free = &bits[i];
                     let numbers = move || {
                         let words = pollster::block_on(kernels.read(slice))?;
-                        Ok(words.into_iter().map(f32::from_bits).collect())
+                        Ok(free.places().map(|at| f32::from_bits(words[at])).collect())
                     };
-                    all.push(Vector::new(name(moment), slice.n, numbers));
+                    all.push(Vector::new(name(moment), free.ones(), numbers));
                 }
             } else {
                 let dense = [self.first.get(i), self.second.get(i)];
@@ -82,9 +83,15 @@ impl Optimizer {
                     let n = bits[i].ones();
                     self.packed.push(Packed { first: moment(0, n)?, second: moment(1, n)? });
                 }
-                Some(Free::Resident { kernels, .. }) => {
-                    let upload = |values: Vec<f32>| kernels.upload(bytemuck::cast_slice(&values));
-                    let both = (0..moments).map(|m| moment(m, whole).map(upload));
+                Some(Free::Resident { kernels, bits, .. }) => {
+                    let free = &bits[i];
+                    // A frozen weight's moments are of no use.
+                    let upload = |values: Vec<f32>| {
+                        let mut all = vec![0; whole];
+                        free.places().zip(values).for_each(|(at, v)| all[at] = v.to_bits());
+                        kernels.upload(&all)
+                    };
+                    let both = (0..moments).map(|m| moment(m, free.ones()).map(upload));
                     self.moments.push(both.collect::<Result<_>>()?);
                 }
                 Some(Free::Drift(_)) | None => {

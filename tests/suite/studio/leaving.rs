@@ -23,7 +23,7 @@ use salun_studio::engine::{Job, Run, StateFile};
 use salun_studio::error::{Error, Result};
 use salun_studio::gpu::DeviceChoice;
 use salun_studio::studio::{Arm, Choice, Keeper, Parcel, Studio};
-use salun_studio::words::Task;
+use salun_studio::words::{Recipe, Task};
 
 /// Keeps runs under numbers, in a folder that may be one that cannot be written.
 #[derive(Default)]
@@ -465,6 +465,7 @@ fn what_was_left_damaged_is_told_and_the_rest_comes_back() {
 struct UnderWay {
     state: PathBuf,
     earlier: PathBuf,
+    broken: PathBuf,
 }
 
 impl Keeper for UnderWay {
@@ -472,15 +473,16 @@ impl Keeper for UnderWay {
         Ok("saved".into())
     }
 
-    fn state(&self) -> Option<PathBuf> {
-        Some(self.state.clone())
+    fn state(&self, recipe: &Recipe) -> Option<PathBuf> {
+        let own = *recipe == resume::classes();
+        Some(if own { self.state.clone() } else { self.state.with_extension("other") })
     }
 
-    fn interrupted(&self) -> Option<PathBuf> {
-        self.earlier.exists().then(|| self.earlier.clone())
+    fn interrupted(&self) -> Vec<PathBuf> {
+        vec![self.broken.clone(), self.earlier.clone()]
     }
 
-    fn take_state(&self, earlier: &Path) -> PathBuf {
+    fn take_state(&self, earlier: &Path, _: &Recipe) -> PathBuf {
         fs::rename(earlier, &self.state).unwrap();
         self.state.clone()
     }
@@ -496,14 +498,24 @@ fn a_run_that_was_under_way_is_gone_on_with() {
     let (state, earlier) = (scratch.path("running.state"), scratch.path("earlier.state"));
     let recipe = resume::classes();
     resume::stop(&mut Client::new(DeviceChoice::Cpu), &recipe, &earlier, false);
-    let keeper = UnderWay { state: state.clone(), earlier: earlier.clone() };
+    // Of one that cannot be read it lets go.
+    let broken = scratch.path("broken.state");
+    fs::write(&broken, "not a state").unwrap();
+    let keeper =
+        UnderWay { state: state.clone(), earlier: earlier.clone(), broken: broken.clone() };
     let (mut window, played) = open(Arc::new(keeper));
     window.get_by_label_contains(
         "A run was under way: salun of class:Sneaker in fashion-classifier after update",
     );
+    assert!(!broken.exists());
     window.get_by_label("Go on").click();
     window.run_ok();
-    assert!(state.exists() && !earlier.exists(), "it is this sitting's now");
+    // A model that cannot be opened takes nothing from it.
+    assert!(window.query_by_label("Go on").is_none() && earlier.exists());
+    played.fail(Error::Request("no such model".into()));
+    window.run_ok();
+    window.get_by_label("Go on").click();
+    window.run_ok();
     // Its model is opened, its class picked, and the run goes on instead of beginning anew.
     while !matches!(played.asked().1, Job::UnlearnKept(..)) {
         answer(&mut window, &played);
@@ -512,7 +524,8 @@ fn a_run_that_was_under_way_is_gone_on_with() {
         Job::UnlearnKept(recipe, file) => (recipe, file),
         other => panic!("{other:?}"),
     };
-    let file = StateFile { path: state.clone(), resume: true };
+    assert!(state.exists() && !earlier.exists(), "it is this sitting's now");
+    let file = StateFile { path: state.clone(), resume: true, at_stop: false };
     assert_eq!(asked(&played), (recipe.clone(), file));
     assert!(window.query_by_label("Go on").is_none());
     answer(&mut window, &played);
@@ -522,4 +535,8 @@ fn a_run_that_was_under_way_is_gone_on_with() {
     // Its control is kept on its way, too.
     let (control, file) = asked(&played);
     assert_eq!((control, file.resume), (recipe.random_control(), false));
+    fs::write(&file.path, "its state").unwrap();
+    played.fail(Error::Cancelled);
+    settle(&mut window);
+    assert!(!file.path.exists(), "nor has one that was stopped");
 }
