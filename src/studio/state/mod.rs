@@ -10,6 +10,7 @@ mod mine;
 mod race;
 mod steps;
 mod time;
+mod under_way;
 
 pub use actions::LONGEST_PROMPT;
 pub use inspect::Insights;
@@ -17,10 +18,7 @@ pub use kind::JobKind;
 pub use mine::Look;
 pub use steps::{Place, Steps};
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use web_time::Instant;
 
@@ -28,8 +26,8 @@ use super::attempt::Attempt;
 use super::request::estimator;
 use super::task_state::TaskState;
 use super::{Arm, Backend, Interrupted, Keeper, tasks};
-use crate::engine::{Exported, Job, Run, StateFile};
-use crate::error::{Error, Result};
+use crate::engine::{Exported, Job, Run};
+use crate::error::Result;
 use crate::gpu::DeviceInfo;
 use crate::job_context::{Progress, Whole};
 use crate::run::Link;
@@ -341,51 +339,6 @@ impl State {
             session.attempts[arm as usize] = attempt;
         }
         there
-    }
-
-    /// Asks for a run, from its beginning or from a state; it is kept on its way where there is a place for that. One
-    /// that follows others begins with their runs, and is not.
-    fn begin_run(&mut self, kind: JobKind, recipe: Recipe, earlier: Option<&Path>) {
-        let keeper = self.keeper.as_ref().filter(|_| recipe.after.is_empty());
-        let path = keeper.and_then(|keeper| match earlier {
-            Some(earlier) => Some(keeper.take_state(earlier, &recipe)),
-            None => keeper.state(&recipe),
-        });
-        let resume = earlier.is_some();
-        let job = match path {
-            Some(path) => Job::UnlearnKept(recipe, StateFile { path, resume, at_stop: false }),
-            None => Job::Unlearn(recipe),
-        };
-        self.begin(kind, job);
-    }
-
-    /// Lets go of the state of a run that was stopped or failed: a device that is lost leaves it.
-    fn forget_state(&self, recipe: &Recipe, error: &Error) {
-        if let Some(keeper) = self.keeper.as_ref().filter(|_| !matches!(error, Error::Device(_))) {
-            keeper.state(recipe).iter().for_each(|state| keeper.forget_state(state));
-        }
-    }
-
-    /// Opens the model of a run that did not end, and goes on with it.
-    ///
-    /// # Errors
-    /// There is no such model any more.
-    pub fn go_on_with(&mut self, run: Interrupted) -> Result<()> {
-        let request = Recipe { fingerprint: None, ..run.recipe.whole().to_be_met() };
-        self.follow(Link::of(request))?;
-        self.unfinished = Some(run);
-        Ok(())
-    }
-
-    /// Goes on with the run that did not end, if the model that is open now is its own.
-    fn take_up(&mut self) -> bool {
-        let name = self.session().opened.as_ref().map(|opened| opened.name.clone());
-        let own = |run: &mut Interrupted| Some(&run.recipe.model) == name.as_ref();
-        let Some(run) = self.unfinished.take_if(own) else { return false };
-        if self.shows(Arm::Method, &run.recipe) {
-            self.begin_run(JobKind::Unlearn(Arm::Method), run.recipe, Some(&run.state));
-        }
-        true
     }
 
     fn begin(&mut self, kind: JobKind, job: Job) {
