@@ -94,6 +94,11 @@ impl Found {
         &self.recipe
     }
 
+    /// A line for each of its updates.
+    pub fn log(&self) -> &[LogLine] {
+        &self.about.log
+    }
+
     /// How many updates it had made.
     pub fn step(&self) -> usize {
         self.about.step

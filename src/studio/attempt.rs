@@ -2,7 +2,7 @@
 
 use std::{ops::Range, path::PathBuf, sync::Arc};
 
-use crate::engine::{Grid, LiveStep, LossParts, Run};
+use crate::engine::{Grid, LiveStep, LogLine, LossParts, Run};
 use crate::run::Record;
 use crate::run::record::Recorded;
 use crate::words::{Metrics, Recipe, Report};
@@ -93,17 +93,23 @@ impl Attempt {
         Self { recipe, snapshots: vec![(0, before)], ..Self::default() }
     }
 
+    /// The same of a run that goes on, whose first updates are known.
+    pub fn going_on(self, log: &[LogLine]) -> Self {
+        let mut attempt = self;
+        log.iter().for_each(|line| attempt.note(line.step, line.loss, line.parts));
+        attempt
+    }
+
     /// A run that was recorded, with what it showed.
     pub fn recorded(recipe: &Recipe, record: &Record, told: &Arc<Recorded>) -> Self {
         let snapshots = record.steps(told);
-        let mut attempt = Self {
+        let attempt = Self {
             steps: told.log.len(),
             recorded: Some(told.clone()),
             snapshots,
             ..Self::new(recipe.clone(), Arc::default())
         };
-        told.log.iter().for_each(|line| attempt.note(line.step, line.loss, line.parts));
-        attempt
+        attempt.going_on(&told.log)
     }
 
     /// Notes the loss of an update.

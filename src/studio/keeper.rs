@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::sitting::Files;
 use crate::data::brief;
-use crate::engine::{Found, Run};
+use crate::engine::{Found, LogLine, Run};
 use crate::error::Result;
+use crate::unlearn::registry;
 use crate::words::Recipe;
 
 /// What is handed over to be kept.
@@ -130,8 +131,8 @@ impl Keeper for SaveHook {
 pub struct Interrupted {
     pub state: PathBuf,
     pub recipe: Recipe,
-    /// Updates that it had made.
-    pub step: usize,
+    /// Of the updates that it had made.
+    pub log: Vec<LogLine>,
 }
 
 impl Interrupted {
@@ -139,13 +140,17 @@ impl Interrupted {
     pub fn what(&self) -> String {
         let Recipe { method, forget, model, .. } = &self.recipe;
         let model = model.rsplit(['/', '\\']).next().unwrap_or(model);
-        format!("{method} of {} in {}", brief(forget), brief(model))
+        let method = registry::find(method).map_or(&**method, |method| method.title);
+        let (forget, model) = (brief(forget), brief(model));
+        format!("{method} of {forget} in {model}, after update {}", self.log.len())
     }
 
     /// The latest that a keeper has; of states that cannot be read it lets go.
     pub fn latest(keeper: &dyn Keeper) -> Option<Self> {
         keeper.interrupted().into_iter().find_map(|state| match Found::open(&state) {
-            Ok(found) => Some(Self { recipe: found.recipe().clone(), step: found.step(), state }),
+            Ok(found) => {
+                Some(Self { recipe: found.recipe().clone(), log: found.log().to_vec(), state })
+            }
             Err(_) => {
                 keeper.forget_state(&state);
                 None

@@ -122,7 +122,7 @@ pub fn left_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
             ));
         }
         if let Some(run) = &under_way {
-            ui.label(format!("A run was under way: {} after update {}", run.what(), run.step));
+            ui.label(format!("A run was under way: {}", run.what()));
         }
         match (n, earlier) {
             (0, None) => {}

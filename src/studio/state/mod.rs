@@ -26,7 +26,7 @@ use super::attempt::Attempt;
 use super::request::estimator;
 use super::task_state::TaskState;
 use super::{Arm, Backend, Interrupted, Keeper, tasks};
-use crate::engine::{Exported, Job, Run};
+use crate::engine::{Exported, Job, LogLine, Run};
 use crate::error::Result;
 use crate::gpu::DeviceInfo;
 use crate::job_context::{Progress, Whole};
@@ -324,16 +324,16 @@ impl State {
 
     /// Shows a run as one of both from now on, and asks for it.
     fn attempt(&mut self, arm: Arm, recipe: Recipe, kind: JobKind) {
-        if self.shows(arm, &recipe) {
+        if self.shows(arm, &recipe, &[]) {
             self.begin_run(kind, recipe, None);
         }
     }
 
-    /// Shows a run as one of both from now on; whether there is a model for it.
-    fn shows(&mut self, arm: Arm, recipe: &Recipe) -> bool {
+    /// Shows a run as one of both from now on, with the updates that it made before; whether there is a model for it.
+    fn shows(&mut self, arm: Arm, recipe: &Recipe, log: &[LogLine]) -> bool {
         let session = self.session_mut();
         let base = session.base().cloned().filter(|_| session.opened.is_some());
-        let attempt = base.map(|base| Attempt::new(recipe.clone(), base));
+        let attempt = base.map(|base| Attempt::new(recipe.clone(), base).going_on(log));
         let there = attempt.is_some();
         if there {
             session.attempts[arm as usize] = attempt;

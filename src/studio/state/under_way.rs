@@ -49,7 +49,7 @@ impl State {
         let name = self.session().opened.as_ref().map(|opened| opened.name.clone());
         let own = |run: &mut Interrupted| Some(&run.recipe.model) == name.as_ref();
         let Some(run) = self.unfinished.take_if(own) else { return false };
-        if self.shows(Arm::Method, &run.recipe) {
+        if self.shows(Arm::Method, &run.recipe, &run.log) {
             self.begin_run(JobKind::Unlearn(Arm::Method), run.recipe, Some(&run.state));
         }
         true

@@ -505,7 +505,7 @@ fn a_run_that_was_under_way_is_gone_on_with() {
         UnderWay { state: state.clone(), earlier: earlier.clone(), broken: broken.clone() };
     let (mut window, played) = open(Arc::new(keeper));
     window.get_by_label_contains(
-        "A run was under way: salun of class:Sneaker in fashion-classifier after update",
+        "A run was under way: SalUn of class:Sneaker in fashion-classifier, after update",
     );
     assert!(!broken.exists());
     window.get_by_label("Go on").click();
