@@ -6,12 +6,11 @@ use serde::{Deserialize, Serialize};
 use web_time::{Duration, Instant};
 
 use super::{LogLine, Past, Request};
-use crate::disk::{files, output};
 use crate::error::{Error, Result, ensure};
 use crate::gpu::{self, DeviceInfo, DeviceKind};
 use crate::job_context::JobContext;
 use crate::models::delta::Snapshots;
-use crate::models::stream::{self, Vector};
+use crate::models::stream::Vector;
 use crate::models::{Bits, InFile};
 use crate::saliency::Mask;
 use crate::unlearn::Unlearner;
@@ -76,10 +75,8 @@ impl Found {
     /// The file is missing, damaged, or no state of a run.
     pub fn open(path: &Path) -> Result<Self> {
         let bad = |reason: String| Error::file(path, reason);
-        let none = "there is no state to go on from; the run is to begin anew, without --resume";
-        ensure(path.exists(), || bad(none.into()))?;
         let other = || bad("is not the state of a run".into());
-        let file = InFile::open(Box::new(files::open(path)?), path)?.ok_or_else(other)?;
+        let file = InFile::open(disk::open(path)?, path)?.ok_or_else(other)?;
         let about = file.metadata().remove(ABOUT).ok_or_else(other)?;
         let about = serde_json::from_str::<About>(&about)
             .map_err(|e| bad(format!("its description cannot be read ({e})")))?;
@@ -268,10 +265,52 @@ impl<'a> Safekeeping<'a> {
         let mut vectors = unlearner.vectors();
         vectors.extend(mask);
         vectors.extend(snapshots.map(|bytes| Vector::of_bytes(SNAPSHOTS, bytes)));
-        output::replace_by(&self.file.path, |path| stream::write(path, &vectors, (ABOUT, about)))?;
+        disk::write(&self.file.path, &vectors, (ABOUT, about))?;
         drop(vectors);
         self.about.step = unlearner.step;
         (self.kept, self.took) = (Instant::now(), begun.elapsed());
         Ok(())
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod disk {
+    use std::path::Path;
+
+    use crate::disk::{files, output};
+    use crate::error::{Error, Result, ensure};
+    use crate::models::Source;
+    use crate::models::stream::{self, Vector};
+
+    pub fn open(path: &Path) -> Result<Box<dyn Source>> {
+        let none = "there is no state to go on from; the run is to begin anew, without --resume";
+        ensure(path.exists(), || Error::file(path, none))?;
+        Ok(Box::new(files::open(path)?))
+    }
+
+    pub fn write(path: &Path, vectors: &[Vector], about: (&str, String)) -> Result<()> {
+        output::replace_by(path, |path| stream::write(path, vectors, about))
+    }
+}
+
+/// A page has no files.
+#[cfg(target_arch = "wasm32")]
+mod disk {
+    use std::path::Path;
+
+    use crate::error::{Error, Result};
+    use crate::models::Source;
+    use crate::models::stream::Vector;
+
+    fn none<T>(path: &Path) -> Result<T> {
+        Err(Error::file(path, "a page keeps no states of runs"))
+    }
+
+    pub fn open(path: &Path) -> Result<Box<dyn Source>> {
+        none(path)
+    }
+
+    pub fn write(path: &Path, _: &[Vector], _: (&str, String)) -> Result<()> {
+        none(path)
     }
 }
