@@ -7,7 +7,7 @@ use crate::binary::{Ran, Scratch, bytes, open};
 use crate::binary::{ended, send, started};
 use serde_json::Value;
 #[cfg(unix)]
-use std::time::Instant;
+use std::io::BufRead;
 
 use crate::common::vulkan;
 
@@ -355,19 +355,18 @@ fn an_interrupted_run_goes_on_to_the_very_same_bytes() {
     let arguments = |more: &[&'static str]| -> Vec<&str> {
         line.split(' ').filter(|a| !a.is_empty()).chain(more.iter().copied()).collect()
     };
-    let clock = Instant::now();
     done(&Ran::of(scratch.salun(&arguments(&["whole"])).output().unwrap()));
-    let took = clock.elapsed();
-    // Among the updates, wherever they lie in the time that it takes.
-    let shares = [0.6, 0.4, 0.8, 0.3, 0.7, 0.5];
-    let stopped = shares.into_iter().find_map(|share| {
-        let running = started(scratch.salun(&arguments(&["run", "--force"])));
-        std::thread::sleep(took.mul_f64(share));
-        send(&running.0, "-INT");
-        let ran = ended(running);
-        scratch.path("run.state").exists().then_some(ran)
-    });
-    let ran = stopped.expect("one of the stops falls among the updates");
+    let mut command = scratch.salun(&arguments(&["run"]));
+    command.env("RUST_LOG", "salun_studio=debug");
+    let (child, mut said) = started(command);
+    // Some of its updates are done.
+    let mut line = String::new();
+    while !line.trim_end().ends_with(": SalUn") || line.contains(" at 0 of ") {
+        line.clear();
+        assert!(said.read_line(&mut line).unwrap() > 0, "it ended before it was stopped");
+    }
+    send(&child, "-INT");
+    let ran = ended((child, said));
     assert_eq!(ran.status, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("is kept; --resume goes on from it"), "{ran:?}");
     assert_eq!(ran.stderr.lines().last(), Some("salun: cancelled"), "{ran:?}");
