@@ -51,7 +51,8 @@ impl Recovery {
     /// There is no place for one.
     pub fn state(&self, recipe: &Recipe) -> Result<PathBuf> {
         let [begins, ends] = STATE;
-        let text = recipe.to_toml()?;
+        // A finished run's recipe says what its pictures were, too; that of one that is asked for may not.
+        let text = Recipe { fingerprint: None, ..recipe.clone() }.to_toml()?;
         let name = format!("{begins}{}.{ends}", &sha256(text.as_bytes())[..16]);
         Ok(self.sitting()?.folder.join(name))
     }

@@ -96,11 +96,8 @@ fn summed<const N: usize, P: Send>(
         return (loss, sums.done(weights));
     }
     let free = sums.free;
-    let one = |(i, part)| {
-        let mut sums = Sums { found: [const { Vec::new() }; N], free };
-        let loss = sums.add(weights, mode.from(i * size), part, &loss);
-        (loss, sums.done(weights))
-    };
+    let none = || Sums { found: [const { Vec::new() }; N], free };
+    let one = |(i, part)| none().alone(weights, mode.from(i * size), part, &loss);
     let mut done = spread(&weights[0].device(), parts, one).into_iter();
     let first = done.next().expect("a batch has parts");
     let (loss, more) = done.fold(first, |(loss, sums), (l, more)| (loss + l, each(sums, more)));
@@ -145,9 +142,7 @@ pub fn of<const N: usize, P>(
     part: P,
     loss: &impl Fn([&Pass; N], P) -> Tensor<1>,
 ) -> (Tensor<1>, [Vec<Tensor<1>>; N]) {
-    let mut sums = Sums::onto([const { Vec::new() }; N]);
-    let loss = sums.add(weights, mode, part, loss);
-    (loss, sums.done(weights))
+    Sums::onto([const { Vec::new() }; N]).alone(weights, mode, part, loss)
 }
 
 /// Gradients so far.
@@ -185,6 +180,18 @@ impl<const N: usize> Sums<'_, N> {
             }
         });
         loss
+    }
+
+    /// A part's loss, and its gradients on top of what there was.
+    fn alone<P>(
+        mut self,
+        weights: [&Weights; N],
+        mode: Mode,
+        part: P,
+        loss: &impl Fn([&Pass; N], P) -> Tensor<1>,
+    ) -> (Tensor<1>, [Vec<Tensor<1>>; N]) {
+        let loss = self.add(weights, mode, part, loss);
+        (loss, self.done(weights))
     }
 
     /// The gradients, zeros where the loss does not depend on a parameter.

@@ -10,7 +10,7 @@ use salun_studio::engine::{Job, Outcome, Past, Run};
 use salun_studio::gpu::DeviceChoice;
 use salun_studio::models::{HostWeights, registry};
 use salun_studio::run::{Recovery, recovery};
-use salun_studio::words::{Budget, Estimator, Recipe};
+use salun_studio::words::{Budget, Estimator, Fingerprint, Recipe};
 
 fn done(ran: &Ran) {
     assert_eq!(ran.status, Some(0), "{ran:?}");
@@ -292,6 +292,9 @@ fn states_of_killed_windows_are_found_taken_over_and_let_go_of() {
     let recipe = Recipe::new("fashion-classifier", "fashion-mnist", "class:Bag");
     let other = Recipe { seed: 7, ..recipe.clone() };
     assert_ne!(own.state(&recipe).unwrap(), own.state(&other).unwrap());
+    let print = Fingerprint { classes: vec!["a".into()], pictures: 1, sha256: "b".into() };
+    let ended = Recipe { fingerprint: Some(print), ..recipe.clone() };
+    assert_eq!(own.state(&recipe).unwrap(), own.state(&ended).unwrap(), "when it has ended, too");
     let taken = own.take_state(&states[1], &recipe);
     assert_eq!(taken, own.state(&recipe).unwrap());
     assert!(taken.is_file() && !sitting(2).exists(), "an ended one that is empty goes");

@@ -61,7 +61,6 @@ impl Optimizer {
                 }
             }
         }
-        all.retain(|vector| vector.n() > 0);
         all
     }
 
