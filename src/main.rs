@@ -8,6 +8,7 @@ mod allocator;
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() -> std::process::ExitCode {
+    allocator::keep_pages();
     cli::main()
 }
 

@@ -15,7 +15,6 @@ use salun_studio::disk::output::{Made, Output, OutputKind};
 use salun_studio::disk::{files, output};
 use salun_studio::engine::{Engine, Run};
 use salun_studio::error::{Error, Result};
-use salun_studio::gpu::cpu;
 use salun_studio::gpu::device::{self, Compute};
 use salun_studio::models::registry;
 use salun_studio::platform;
@@ -142,8 +141,7 @@ pub fn window(
         WgpuSetup::Existing(WgpuSetupExisting { instance, adapter, device, queue })
     });
     // A window that is drawn on the same cores comes first.
-    cpu::par::begin(platform::give_way);
-    let engine = Engine::spawn(compute);
+    let engine = Engine::spawn_with(compute, platform::give_way);
     #[cfg(feature = "dialogs")]
     let dialog = super::dialog::native();
     #[cfg(not(feature = "dialogs"))]

@@ -96,7 +96,7 @@ mod native {
 
     use super::*;
     use crate::error::Error;
-    use crate::gpu::{Compute, DeviceInfo, device};
+    use crate::gpu::{Compute, DeviceInfo, cpu, device};
 
     /// The engine on a thread of its own.
     pub struct Engine {
@@ -111,6 +111,11 @@ mod native {
     impl Engine {
         /// Starts the thread.
         pub fn spawn(compute: Compute) -> Self {
+            Self::spawn_with(compute, || ())
+        }
+
+        /// Starts the thread; it and those that compute for it do something first.
+        pub fn spawn_with(compute: Compute, first: fn()) -> Self {
             let (jobs, inbox) = mpsc::channel();
             let (outbox, events) = mpsc::channel();
             let switches = Switches::default();
@@ -119,6 +124,7 @@ mod native {
             let wake = Arc::<OnceLock<Arc<dyn Fn() + std::marker::Send + Sync>>>::default();
             let woken = wake.clone();
             std::thread::spawn(move || {
+                let _team = cpu::par::team(first);
                 let mut session = Session::new(&compute, seen);
                 // A client that is gone needs no events.
                 let send: Send = Arc::new(move |event| {

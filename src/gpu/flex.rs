@@ -25,6 +25,10 @@ use super::cpu::norm::NormGrads;
 use super::cpu::par::zeros;
 use super::cpu::{conv, norm};
 
+mod tokens;
+
+pub use tokens::{Geglu, LayerNorm};
+
 /// Whether tensors of this device are the CPU's.
 pub fn is_cpu(device: &Device) -> bool {
     device.clone().without_autodiff() == Device::flex()

@@ -87,9 +87,33 @@ pub fn layer_norm<const D: usize>(
     [weight, bias]: [Tensor<1>; 2],
     eps: f64,
 ) -> Tensor<D> {
+    if flex::is_cpu(&x.device()) {
+        let shape = x.dims();
+        let rows = by_rows(x);
+        return flex::apply(flex::LayerNorm { eps: eps as f32 }, rows, weight, bias, None)
+            .reshape(shape);
+    }
     let centred = x.clone() - x.mean_dim(D - 1);
     let variance = centred.clone().square().mean_dim(D - 1);
     centred / (variance + eps).sqrt() * weight.unsqueeze() + bias.unsqueeze()
+}
+
+/// GEGLU. `x` [n, t, 2 c], values and behind them their gates, to [n, t, c].
+pub fn geglu(x: Tensor<3>) -> Tensor<3> {
+    let [n, t, c] = x.dims();
+    if flex::is_cpu(&x.device()) {
+        let none = || Tensor::<1>::zeros([1], &x.device().without_autodiff());
+        let (weight, bias) = (none(), none());
+        return flex::apply(flex::Geglu, by_rows(x), weight, bias, None).reshape([n, t, c / 2]);
+    }
+    let (value, gate) = (x.clone().narrow(2, 0, c / 2), x.narrow(2, c / 2, c / 2));
+    value * activation::gelu(gate)
+}
+
+/// [.., c] as rows, [n, 1, 1, c].
+fn by_rows<const D: usize>(x: Tensor<D>) -> Tensor<4> {
+    let [shape, c] = [x.dims().iter().product(), x.dims()[D - 1]];
+    x.reshape([shape / c, 1, 1, c])
 }
 
 /// Batch normalisation over [n, h, w]; with `running` mean and variance it is the evaluation mode.

@@ -1,6 +1,6 @@
 //! The blocks that U-Nets and the autoencoder are made of: residual ones, and attention after them.
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 
 use super::attention::{picture, tokens};
 use super::{
@@ -217,10 +217,7 @@ impl TransformerBlock {
         pass.look(|| picture(self.cross.shares(pass, y.clone(), context.clone()), size));
         x = x + self.cross.forward(pass, y, context.clone(), None);
         let y = self.up.tokens(pass, self.norms[2].forward(pass, x.clone()));
-        let mut halves = y.chunk(2, 2).into_iter();
-        let (value, gate) = (halves.next(), halves.next());
-        let (value, gate) = value.zip(gate).expect("the width is even");
-        x + self.down.tokens(pass, value * activation::gelu(gate))
+        x + self.down.tokens(pass, ops::geglu(y))
     }
 }
 

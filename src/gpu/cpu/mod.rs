@@ -5,6 +5,7 @@
 //! on wasm32), and no result depends on how many there are or on which of them ran first.
 
 pub mod conv;
+pub mod gate;
 pub mod norm;
 pub mod par;
 pub mod simd;

@@ -5,6 +5,7 @@
 
 mod batch;
 mod group;
+mod layer;
 #[cfg(test)]
 mod tests;
 
@@ -12,8 +13,9 @@ use super::simd::{Lanes, Simd, exp};
 
 pub use batch::{BatchNorm, batch_stats};
 pub use group::GroupNorm;
+pub use layer::LayerNorm;
 
-/// Where [`BatchNorm::backward`] and [`GroupNorm::backward`] write.
+/// Where the backward passes write.
 #[derive(Debug)]
 pub struct NormGrads<'a> {
     /// `[batch, channels, spatial]`.

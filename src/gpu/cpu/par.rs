@@ -25,12 +25,19 @@ pub fn map<T: Send, R: Send>(tasks: Vec<T>, f: impl Fn(T) -> R + Sync + Send) ->
     tasks.into_iter().map(f).collect()
 }
 
-/// Has every thread do something when it begins. Threads that have begun are left as they are.
+/// The threads that compute for one thread, which is one of them, until this is dropped.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn begin(each: fn()) {
-    let pool = rayon::ThreadPoolBuilder::new().start_handler(move |_| each());
-    // There is one, then.
-    let _ = pool.build_global();
+pub struct Team {
+    _pool: Option<rayon::ThreadPool>,
+}
+
+/// A team for the calling thread, each of which does something first. A thread that computes itself does not
+/// wait to be woken when others have done its work; one that has a team already keeps it.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn team(each: fn()) -> Team {
+    each();
+    let pool = rayon::ThreadPoolBuilder::new().start_handler(move |_| each()).use_current_thread();
+    Team { _pool: pool.build().ok() }
 }
 
 /// How many threads there are.

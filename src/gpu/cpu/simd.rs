@@ -287,6 +287,30 @@ pub fn exp<V: Simd>(x: V) -> V {
     p.mul(n.pow2())
 }
 
+/// `erf(x)`, absolute error below 4e-7: a quotient of polynomials in `x²`, as in Eigen's. NaN stays NaN.
+#[inline(always)]
+pub fn erf<V: Simd>(x: V) -> V {
+    const OVER: [f32; 7] = [
+        -2.726_142_4e-10,
+        2.770_681_5e-8,
+        -2.101_024e-6,
+        -5.692_506_2e-5,
+        -7.349_906_4e-4,
+        -2.954_6e-3,
+        -1.609_603_3e-2,
+    ];
+    const UNDER: [f32; 5] =
+        [-1.456_607_15e-5, -2.133_740_5e-4, -1.682_827e-3, -7.373_329_3e-3, -1.426_473_9e-2];
+    // Behind, it is 1 to the last digit.
+    let x = V::splat(-4.0).max(V::splat(4.0).min(x));
+    let z = x.mul(x);
+    let [over, under] = [&OVER[..], &UNDER].map(|p| {
+        let (first, rest) = (p[0], &p[1..]);
+        rest.iter().fold(V::splat(first), |sum, p| sum.mul_add(z, V::splat(*p)))
+    });
+    x.mul(over).div(under)
+}
+
 #[cfg(test)]
 pub mod testing {
     use super::*;

@@ -134,6 +134,40 @@ fn group_norm() {
 }
 
 #[test]
+fn layer_norm() {
+    for (rows, width) in [(1, 5), (3, 16), (200, 37), (65, 192)] {
+        let (n, eps) = (rows * width, 1e-5f32);
+        let x: Vec<f32> = random(n, 1).iter().map(|v| v * 3.0 + 2.0).collect();
+        let (grad, w, b) = (random(n, 2), random(width, 3), random(width, 4));
+        let sets: Vec<Vec<usize>> =
+            (0..rows).map(|s| (s * width..(s + 1) * width).collect()).collect();
+        let (x64, g) = (wide(&x), wide(&grad));
+        let mut r = normalise(&x64, &sets, |s| moments(&x64, &sets[s]), eps.into());
+        let (mut gw, mut gb) = (vec![0.0; width], vec![0.0; width]);
+        for i in 0..n {
+            let c = i % width;
+            r.y[i] = r.xhat[i] * f64::from(w[c]) + f64::from(b[c]);
+            gw[c] += g[i] * r.xhat[i];
+            gb[c] += g[i];
+        }
+        let gx = input_grad(&r, &g, &sets, |i| w[i % width].into());
+        at_each_level(|_| {
+            let norm = LayerNorm { eps, weight: &w, bias: &b };
+            let (mut out, mut stats) = (vec![f32::NAN; n], vec![[0.0; 2]; rows]);
+            norm.forward(&x, &mut out, &mut stats);
+            close(&out, &r.y, "out");
+            let mut dx = vec![f32::NAN; n];
+            let (mut dw, mut db) = (vec![f32::NAN; width], vec![f32::NAN; width]);
+            let grads = NormGrads { x: &mut dx, residual: None, weight: &mut dw, bias: &mut db };
+            norm.backward(&x, &stats, &grad, grads);
+            close(&dx, &gx, "grad_x");
+            close(&dw, &gw, "grad_w");
+            close(&db, &gb, "grad_b");
+        });
+    }
+}
+
+#[test]
 fn batch_norm() {
     for (batch, channels, spatial) in [(4, 16, 784), (7, 5, 49), (3, 2, 17), (9, 3, 1), (1, 4, 16)]
     {

@@ -1,0 +1,142 @@
+//! GEGLU, the gate of a transformer's feed-forward network (Shazeer 2020, arXiv 2002.05202): of rows
+//! `[values, gates]` each value times `gelu(gate) = gate * Φ(gate)`, Φ the normal distribution.
+
+use super::par::each;
+use super::simd::{Kernel, Lanes, Simd, dispatch, erf, exp};
+
+/// Floats of a task's rows, about.
+const PART: usize = 1 << 14;
+
+/// `out [rows, width]` of `x [rows, 2 * width]`.
+pub fn geglu(width: usize, x: &[f32], out: &mut [f32]) {
+    assert_eq!(x.len(), 2 * out.len(), "x");
+    let rows = width * (PART / width.max(1)).max(1);
+    let tasks = x.chunks(2 * rows).zip(out.chunks_mut(rows)).collect();
+    each(tasks, |(x, out)| dispatch(Forward { width, x, out }));
+}
+
+/// `grad_x [rows, 2 * width]` from `grad_out [rows, width]`.
+pub fn geglu_backward(width: usize, x: &[f32], grad_out: &[f32], grad_x: &mut [f32]) {
+    assert!(x.len() == 2 * grad_out.len() && x.len() == grad_x.len(), "gradients");
+    let rows = width * (PART / width.max(1)).max(1);
+    let inputs = x.chunks(2 * rows).zip(grad_out.chunks(rows));
+    let tasks = inputs.zip(grad_x.chunks_mut(2 * rows)).collect();
+    each(tasks, |((x, grad_out), grad_x)| dispatch(Backward { width, x, grad_out, grad_x }));
+}
+
+/// `Φ(x)`.
+#[inline(always)]
+fn normal<V: Simd>(x: V) -> V {
+    let half = V::splat(0.5);
+    erf(x.mul(V::splat(std::f32::consts::FRAC_1_SQRT_2))).mul_add(half, half)
+}
+
+struct Forward<'a> {
+    width: usize,
+    x: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        #[inline(always)]
+        fn part<V: Simd>(values: &[f32], gates: &[f32], out: &mut [f32]) {
+            let inputs = values.chunks_exact(V::LANES).zip(gates.chunks_exact(V::LANES));
+            for ((v, g), o) in inputs.zip(out.chunks_exact_mut(V::LANES)) {
+                let g = V::load(g);
+                V::load(v).mul(g.mul(normal(g))).store(o);
+            }
+        }
+        let whole = self.width / V::LANES * V::LANES;
+        let rows = self.x.chunks_exact(2 * self.width);
+        for (x, out) in rows.zip(self.out.chunks_exact_mut(self.width)) {
+            let (values, gates) = x.split_at(self.width);
+            part::<V>(values, gates, out);
+            part::<Lanes<1>>(&values[whole..], &gates[whole..], &mut out[whole..]);
+        }
+    }
+}
+
+struct Backward<'a> {
+    width: usize,
+    x: &'a [f32],
+    grad_out: &'a [f32],
+    grad_x: &'a mut [f32],
+}
+
+impl Kernel for Backward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        #[inline(always)]
+        fn part<V: Simd>(x: [&[f32]; 2], grad: &[f32], [to_v, to_g]: [&mut [f32]; 2]) {
+            let [values, gates] = x.map(|x| x.chunks_exact(V::LANES));
+            let [to_v, to_g] = [to_v, to_g].map(|to| to.chunks_exact_mut(V::LANES));
+            let inputs = values.zip(gates).zip(grad.chunks_exact(V::LANES));
+            for (((v, g), grad), (to_v, to_g)) in inputs.zip(to_v.zip(to_g)) {
+                let [v, g, grad] = [v, g, grad].map(V::load);
+                let share = normal(g);
+                // Φ' = e^(-x² / 2) / √2π.
+                let density = exp(g.mul(g).mul(V::splat(-0.5))).mul(V::splat(0.398_942_3));
+                grad.mul(g.mul(share)).store(to_v);
+                grad.mul(v).mul(g.mul_add(density, share)).store(to_g);
+            }
+        }
+        let (width, whole) = (self.width, self.width / V::LANES * V::LANES);
+        let inputs = self.x.chunks_exact(2 * width).zip(self.grad_out.chunks_exact(width));
+        for ((x, grad), to) in inputs.zip(self.grad_x.chunks_exact_mut(2 * width)) {
+            let (values, gates) = x.split_at(width);
+            let (to_v, to_g) = to.split_at_mut(width);
+            part::<V>([values, gates], grad, [&mut *to_v, &mut *to_g]);
+            let (x, to) = ([values, gates].map(|x| &x[whole..]), [to_v, to_g]);
+            part::<Lanes<1>>(x, &grad[whole..], to.map(|to| &mut to[whole..]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::simd::testing::at_each_level;
+    use super::*;
+
+    /// Φ and its derivative by the series of erf, whose terms grow to e^(x²) before they shrink.
+    fn normal64(x: f64) -> (f64, f64) {
+        let z = x / 2f64.sqrt();
+        let (mut term, mut sum) = (z, z);
+        for n in 1..200 {
+            term *= -z * z / f64::from(n);
+            sum += term / f64::from(2 * n + 1);
+        }
+        let density = (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt();
+        (0.5 + sum / std::f64::consts::PI.sqrt(), density)
+    }
+
+    #[test]
+    fn geglu_and_its_gradient() {
+        for (rows, width) in [(1, 1), (3, 7), (2, 16), (700, 37), (5, 100)] {
+            let n = rows * width;
+            let at = |i: usize, turns: f64| 5.0 * (i as f64 * turns).sin();
+            let x: Vec<f32> = (0..2 * n).map(|i| at(i, 0.7) as f32).collect();
+            let grad: Vec<f32> = (0..n).map(|i| at(i, 1.3) as f32).collect();
+            at_each_level(|level| {
+                let (mut out, mut dx) = (vec![f32::NAN; n], vec![f32::NAN; 2 * n]);
+                geglu(width, &x, &mut out);
+                geglu_backward(width, &x, &grad, &mut dx);
+                for i in 0..n {
+                    let first = i / width * 2 * width + i % width;
+                    let [v, g] = [first, first + width].map(|i| f64::from(x[i]));
+                    let ((share, density), grad) = (normal64(g), f64::from(grad[i]));
+                    let close = |what, got: f32, want: f64| {
+                        let error = (f64::from(got) - want).abs();
+                        assert!(error < 1e-5, "{level:?} {what} {v} {g}: {got} instead of {want}");
+                    };
+                    close("out", out[i], v * g * share);
+                    close("values", dx[first], grad * g * share);
+                    close("gates", dx[first + width], grad * v * (share + g * density));
+                }
+            });
+        }
+    }
+}
