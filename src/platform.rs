@@ -2,6 +2,7 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
+    use std::sync::OnceLock;
     use std::time::Duration;
 
     /// Gives other tasks of the executor a turn.
@@ -29,6 +30,15 @@ mod native {
         unsafe {
             libc::setpriority(libc::PRIO_PROCESS, 0, 10);
         }
+    }
+
+    /// What gives back memory that nobody uses: the allocator of a program that keeps some.
+    pub static GIVE_BACK: OnceLock<fn()> = OnceLock::new();
+
+    /// Bytes of main memory that can be had, as [`free_memory`] after what is kept for nobody was given back.
+    pub fn memory_to_be_had() -> Option<u64> {
+        GIVE_BACK.get().into_iter().for_each(|give_back| give_back());
+        free_memory()
     }
 
     /// Bytes of main memory that are free, where the system tells: of the machine, of the container, of
@@ -77,7 +87,7 @@ mod native {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use native::{free_memory, give_way, rest, turn};
+pub use native::{GIVE_BACK, free_memory, give_way, memory_to_be_had, rest, turn};
 
 #[cfg(target_arch = "wasm32")]
 mod page {
@@ -139,4 +149,4 @@ mod page {
 }
 
 #[cfg(target_arch = "wasm32")]
-pub use page::{free_memory, gpu_name, listen, rest, turn};
+pub use page::{free_memory, free_memory as memory_to_be_had, gpu_name, listen, rest, turn};

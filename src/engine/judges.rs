@@ -124,7 +124,7 @@ fn clip(spec: &str, device: &Device) -> Result<Option<Sight>> {
     if !folder.is_dir() || other || registry::is_judge(spec) {
         return Ok(None);
     }
-    let (clip, weights) = Clip::read(&OnDisk(folder), crate::platform::free_memory())?;
+    let (clip, weights) = Clip::read(&OnDisk(folder), crate::platform::memory_to_be_had())?;
     Ok(Some(Sight::of_clip(spec, clip, &weights, device)))
 }
 

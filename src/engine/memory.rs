@@ -20,7 +20,7 @@ impl Work<'_> {
     /// # Errors
     /// It does; with what would fit.
     pub fn afford(&self, recipe: &Recipe, ahead: Ahead) -> Result<()> {
-        let Some(room) = platform::free_memory().filter(|_| self.asks_prompt(recipe)) else {
+        let Some(room) = platform::memory_to_be_had().filter(|_| self.asks_prompt(recipe)) else {
             return Ok(());
         };
         let network = self.session.latent_network(&recipe.model);

@@ -114,7 +114,7 @@ mod native {
             Self::spawn_with(compute, || ())
         }
 
-        /// Starts the thread; it and those that compute for it do something first.
+        /// Starts the thread, which does something first; on Linux its niceness is that of those who compute for it.
         pub fn spawn_with(compute: Compute, first: fn()) -> Self {
             let (jobs, inbox) = mpsc::channel();
             let (outbox, events) = mpsc::channel();
@@ -124,7 +124,8 @@ mod native {
             let wake = Arc::<OnceLock<Arc<dyn Fn() + std::marker::Send + Sync>>>::default();
             let woken = wake.clone();
             std::thread::spawn(move || {
-                let _team = cpu::par::team(first);
+                first();
+                let _team = cpu::par::team();
                 let mut session = Session::new(&compute, seen);
                 // A client that is gone needs no events.
                 let send: Send = Arc::new(move |event| {

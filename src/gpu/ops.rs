@@ -112,8 +112,9 @@ pub fn geglu(x: Tensor<3>) -> Tensor<3> {
 
 /// [.., c] as rows, [n, 1, 1, c].
 fn by_rows<const D: usize>(x: Tensor<D>) -> Tensor<4> {
-    let [shape, c] = [x.dims().iter().product(), x.dims()[D - 1]];
-    x.reshape([shape / c, 1, 1, c])
+    let c = x.dims()[D - 1];
+    let values = x.shape().num_elements();
+    x.reshape([values / c, 1, 1, c])
 }
 
 /// Batch normalisation over [n, h, w]; with `running` mean and variance it is the evaluation mode.

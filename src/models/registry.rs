@@ -191,7 +191,7 @@ pub fn open_latent(name: &str) -> Result<LatentModel> {
     }
     let mut model = match shipped(file) {
         Some(shipped) => shipped.open_latent()?,
-        None => folder::read(&*latent_files(file)?, crate::platform::free_memory())?,
+        None => folder::read(&*latent_files(file)?, crate::platform::memory_to_be_had())?,
     };
     model.pictures = said.data.clone();
     #[cfg(not(target_arch = "wasm32"))]
@@ -215,7 +215,7 @@ pub fn open_latent(name: &str) -> Result<LatentModel> {
 /// # Errors
 /// As [`open_latent`], as far as that is known before the weights are read.
 pub fn latent_network(name: &str) -> Result<LatentNetwork> {
-    latent_network_within(name, crate::platform::free_memory())
+    latent_network_within(name, crate::platform::memory_to_be_had())
 }
 
 /// The same where so much memory is free, or as much as is needed.

@@ -12,6 +12,8 @@ use super::lesson::Lessons;
 use super::own::Own;
 use super::prompt::Draft;
 use super::state::State;
+use crate::gpu::cpu::par;
+use crate::platform;
 use crate::run::{Font, fonts};
 
 /// What was looked at, and what is being looked for.
@@ -47,6 +49,9 @@ impl Letters {
         let (tell, hear) = mpsc::channel();
         let ctx = ctx.clone();
         std::thread::spawn(move || {
+            // The window comes first.
+            platform::give_way();
+            let _team = par::team();
             // The window may be closed by now.
             let _ = tell.send(fonts::fallback(&lacking));
             ctx.request_repaint();

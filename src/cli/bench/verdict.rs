@@ -1,4 +1,4 @@
-//! From Forget to the verdict: seconds until the first changed picture and until the verdict, and what it says, over
+//! From picking and Forget to the verdict: seconds until the first changed picture and until the verdict, and what it says, over
 //! seeds.
 
 use std::time::Instant;
@@ -117,7 +117,15 @@ fn one(client: &mut Client, recipe: Recipe) -> Result<Row> {
     })?;
     let verdict_s = clock.elapsed().as_secs_f64();
     let cpu_s = memory::cpu_seconds().zip(cpu).map(|(now, then)| now - then);
-    Ok(Row { forget, budget, scored_s, first_change_s, verdict_s, cpu_s, report: run.report.clone() })
+    Ok(Row {
+        forget,
+        budget,
+        scored_s,
+        first_change_s,
+        verdict_s,
+        cpu_s,
+        report: run.report.clone(),
+    })
 }
 
 fn table(groups: &[Vec<Row>]) -> String {

@@ -113,6 +113,11 @@ fn cases() -> Vec<Case> {
         group_norm("group normalisation", 16, true),
         group_norm("group normalisation of joined channels", 48, true),
         group_norm("group normalisation without SiLU", 64, false),
+        case("layer normalisation", &[N * 49 * 96, 96, 96], |t| {
+            let x = t[0].clone().reshape([N, 49, 96]);
+            flat(ops::layer_norm(x, [t[1].clone(), t[2].clone()], 1e-5))
+        }),
+        alike("GEGLU", [N, 49, 192], |[x]| ops::geglu(x)),
         alike("enlargement", [N, 64, 7, 7], |[x]| ops::upsample(x)),
         alike("pool of three", [N, 16, 14, 14], |[x]| ops::max_pool_3(x)),
         depthwise("convolution of each channel", [N, 24, 14, 3], 1),

@@ -4,23 +4,26 @@
 use super::par::each;
 use super::simd::{Kernel, Lanes, Simd, dispatch, erf, exp};
 
-/// Floats of a task's rows, about.
-const PART: usize = 1 << 14;
+/// Values that a task makes: whole rows of about so many.
+fn part(width: usize) -> usize {
+    width * ((1 << 14) / width).max(1)
+}
 
 /// `out [rows, width]` of `x [rows, 2 * width]`.
 pub fn geglu(width: usize, x: &[f32], out: &mut [f32]) {
-    assert_eq!(x.len(), 2 * out.len(), "x");
-    let rows = width * (PART / width.max(1)).max(1);
-    let tasks = x.chunks(2 * rows).zip(out.chunks_mut(rows)).collect();
+    assert!(x.len() == 2 * out.len() && out.len().is_multiple_of(width), "x");
+    let n = part(width);
+    let tasks = x.chunks(2 * n).zip(out.chunks_mut(n)).collect();
     each(tasks, |(x, out)| dispatch(Forward { width, x, out }));
 }
 
 /// `grad_x [rows, 2 * width]` from `grad_out [rows, width]`.
 pub fn geglu_backward(width: usize, x: &[f32], grad_out: &[f32], grad_x: &mut [f32]) {
-    assert!(x.len() == 2 * grad_out.len() && x.len() == grad_x.len(), "gradients");
-    let rows = width * (PART / width.max(1)).max(1);
-    let inputs = x.chunks(2 * rows).zip(grad_out.chunks(rows));
-    let tasks = inputs.zip(grad_x.chunks_mut(2 * rows)).collect();
+    let whole = grad_out.len().is_multiple_of(width) && x.len() == grad_x.len();
+    assert!(whole && x.len() == 2 * grad_out.len(), "gradients");
+    let n = part(width);
+    let inputs = x.chunks(2 * n).zip(grad_out.chunks(n));
+    let tasks = inputs.zip(grad_x.chunks_mut(2 * n)).collect();
     each(tasks, |((x, grad_out), grad_x)| dispatch(Backward { width, x, grad_out, grad_x }));
 }
 

@@ -1,4 +1,5 @@
-//! Normalisations, fused with the activation after them: PyTorch's semantics over `[batch, channels, spatial]`.
+//! Normalisations: PyTorch's semantics, of pictures `[batch, channels, spatial]` fused with the activation after
+//! them, of tokens `[rows, width]`.
 //!
 //! Sums run in `f32` over a few vectors of lanes, per plane, and are put together in `f64`, in an
 //! order that the shape alone decides.
@@ -18,13 +19,12 @@ pub use layer::LayerNorm;
 /// Where the backward passes write.
 #[derive(Debug)]
 pub struct NormGrads<'a> {
-    /// `[batch, channels, spatial]`.
+    /// Shaped as the input.
     pub x: &'a mut [f32],
-    /// `[batch, channels, spatial]`, where there was a residual.
+    /// The same, where there was a residual.
     pub residual: Option<&'a mut [f32]>,
-    /// `[channels]`.
+    /// `[channels]` or `[width]`, and so the next.
     pub weight: &'a mut [f32],
-    /// `[channels]`.
     pub bias: &'a mut [f32],
 }
 

@@ -1,6 +1,6 @@
 //! Threads and per-thread scratch memory: the only file that knows about rayon.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::{Deref, DerefMut};
 
 /// Runs `f` on every task, in parallel where there are threads.
@@ -19,33 +19,57 @@ pub fn map<T: Send, R: Send>(tasks: Vec<T>, f: impl Fn(T) -> R + Sync + Send) ->
     #[cfg(not(target_arch = "wasm32"))]
     {
         use rayon::prelude::*;
-        tasks.into_par_iter().with_max_len(1).map(f).collect()
+        let share = Share((threads() / tasks.len().max(1)).max(1));
+        let shared = |task| share.while_doing(|| f(task));
+        tasks.into_par_iter().with_max_len(1).map(shared).collect()
     }
     #[cfg(target_arch = "wasm32")]
     tasks.into_iter().map(f).collect()
 }
 
-/// The threads that compute for one thread, which is one of them, until this is dropped.
+/// The threads that compute for one thread; all but that one end when this is dropped.
 #[cfg(not(target_arch = "wasm32"))]
 pub struct Team {
     _pool: Option<rayon::ThreadPool>,
 }
 
-/// A team for the calling thread, each of which does something first. A thread that computes itself does not
-/// wait to be woken when others have done its work; one that has a team already keeps it.
+/// A team for the calling thread, which is one of it for the rest of its life: who computes itself does not wait to
+/// be woken when others have done the work. Where no threads can be had, everybody's compute for it.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn team(each: fn()) -> Team {
-    each();
-    let pool = rayon::ThreadPoolBuilder::new().start_handler(move |_| each()).use_current_thread();
-    Team { _pool: pool.build().ok() }
+pub fn team() -> Team {
+    Team { _pool: rayon::ThreadPoolBuilder::new().use_current_thread().build().ok() }
 }
 
-/// How many threads there are.
+/// Threads that a task of [`map`] has for itself; 0 outside of any.
+#[derive(Clone, Copy)]
+struct Share(usize);
+
+thread_local! {
+    static SHARE: Cell<Share> = const { Cell::new(Share(0)) };
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Share {
+    fn while_doing<R>(self, task: impl FnOnce() -> R) -> R {
+        /// The share of the task around, which comes back however the one within ends.
+        struct Around(Share);
+        impl Drop for Around {
+            fn drop(&mut self) {
+                SHARE.set(self.0);
+            }
+        }
+        let _around = Around(SHARE.replace(self));
+        task()
+    }
+}
+
+/// How many threads there are for what the calling one does.
 pub fn threads() -> usize {
-    #[cfg(not(target_arch = "wasm32"))]
-    return rayon::current_num_threads();
-    #[cfg(target_arch = "wasm32")]
-    return 1;
+    match SHARE.get() {
+        #[cfg(not(target_arch = "wasm32"))]
+        Share(0) => rayon::current_num_threads(),
+        Share(share) => share.max(1),
+    }
 }
 
 /// A large vector of zeros, whose memory all threads touch first: fresh pages are slow to come by.

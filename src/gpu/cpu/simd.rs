@@ -301,14 +301,14 @@ pub fn erf<V: Simd>(x: V) -> V {
     ];
     const UNDER: [f32; 5] =
         [-1.456_607_15e-5, -2.133_740_5e-4, -1.682_827e-3, -7.373_329_3e-3, -1.426_473_9e-2];
-    // Behind, it is 1 to the last digit.
+    // Beyond, it is 1 to the last digit.
     let x = V::splat(-4.0).max(V::splat(4.0).min(x));
     let z = x.mul(x);
     let [over, under] = [&OVER[..], &UNDER].map(|p| {
         let (first, rest) = (p[0], &p[1..]);
         rest.iter().fold(V::splat(first), |sum, p| sum.mul_add(z, V::splat(*p)))
     });
-    x.mul(over).div(under)
+    V::splat(-1.0).max(V::splat(1.0).min(x.mul(over).div(under)))
 }
 
 #[cfg(test)]
@@ -360,6 +360,45 @@ pub mod testing {
             }
         }
         at_each_level(|_| dispatch(Shuffle));
+    }
+
+    #[test]
+    fn erf_is_accurate() {
+        struct Erf<'a>(&'a [f32], &'a mut [f32]);
+        impl Kernel for Erf<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn run<V: Simd>(self) {
+                for (x, y) in self.0.chunks_exact(V::LANES).zip(self.1.chunks_exact_mut(V::LANES)) {
+                    erf(V::load(x)).store(y);
+                }
+            }
+        }
+        // 2 / √π Σ (-1)ⁿ x²ⁿ⁺¹ / (n! (2n + 1)), whose terms grow to e^(x²) before they shrink.
+        let right = |x: f64| {
+            let (mut term, mut sum) = (x, x);
+            for n in 1..150 {
+                term *= -x * x / f64::from(n);
+                sum += term / f64::from(2 * n + 1);
+            }
+            sum * std::f64::consts::FRAC_2_SQRT_PI
+        };
+        let within: Vec<f32> = (-4096..4096).map(|i| i as f32 / 1024.0).collect();
+        at_each_level(|level| {
+            let mut y = vec![0.0; within.len()];
+            dispatch(Erf(&within, &mut y));
+            for (x, y) in within.iter().zip(y) {
+                let error = (f64::from(y) - right(f64::from(*x))).abs();
+                assert!(error < 4e-7, "{level:?} erf({x}): {y}");
+            }
+            let mut y = [0.0; 16];
+            dispatch(Erf(
+                &[[6.0, -6.0, 1e3, -1e30, f32::INFINITY, f32::NAN, 0.0, 4.0]; 2].concat(),
+                &mut y,
+            ));
+            assert_eq!(y[..5], [1.0, -1.0, 1.0, -1.0, 1.0], "{level:?}");
+            assert!(y[5].is_nan() && y[6] == 0.0 && y[7] <= 1.0, "{level:?}: {y:?}");
+        });
     }
 
     #[test]

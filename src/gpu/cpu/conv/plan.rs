@@ -4,6 +4,7 @@ use super::super::simd::vector_shape;
 use super::ConvShape;
 
 /// How the images of one group lie in scratch: `[channel][phase][row][col][image]`.
+#[derive(Clone, Copy)]
 pub struct Layout {
     /// Channels, rows and columns of the dense images.
     pub dims: [usize; 3],

@@ -183,3 +183,40 @@ fn wide() {
     check(shape([16, 128, 4, 4, 232], 3, 1, SAME));
     check(shape([2, 300, 2, 3, 113], 3, 2, SAME));
 }
+
+#[test]
+fn numbers_do_not_depend_on_the_threads() {
+    for s in [
+        shape([1, 16, 33, 30, 24], 3, 1, SAME),
+        shape([1, 16, 32, 31, 24], 3, 1, LATE),
+        shape([1, 9, 30, 33, 20], 3, 1, [1, 2, 0, 1]),
+        shape([1, 8, 29, 32, 9], 3, 1, [2; 4]),
+        shape([3, 9, 18, 17, 20], 3, 1, NONE),
+        shape([1, 8, 5, 40, 8], 3, 1, SAME),
+        shape([1, 12, 20, 21, 40], 1, 1, NONE),
+        shape([2, 8, 17, 16, 27], 3, 2, SAME),
+        shape([16, 8, 14, 14, 16], 3, 1, SAME),
+    ] {
+        let [x, weight, bias, grad_out] = data(&s);
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut made = [&grad_out, &x, &weight].map(|like| vec![f32::NAN; like.len()]);
+                let [out, grad_x, grad_w] = &mut made;
+                forward(&s, &x, &weight, Some(&bias), out);
+                grad_input(&s, &grad_out, &weight, grad_x);
+                grad_weight(&s, &x, &grad_out, grad_w);
+                made
+            })
+        };
+        at_each_level(|level| {
+            let alone = with(1);
+            for threads in [2, 3, 8] {
+                let names = ["out", "grad_x", "grad_w"];
+                for ((name, here), there) in names.iter().zip(with(threads)).zip(&alone) {
+                    assert!(here == *there, "{name}, {threads} threads, {level:?}, {s:?}");
+                }
+            }
+        });
+    }
+}

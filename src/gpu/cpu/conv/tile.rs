@@ -1,9 +1,11 @@
 //! The forward kernel: register tiles of output channels by pixel vectors.
 
-use super::super::par::{Scratch, each};
+use std::ops::Range;
+
+use super::super::par::{Scratch, each, threads, zeros};
 use super::super::simd::{Kernel, Simd, dispatch, runs, vector_shape};
 use super::pack::{pack, unpack};
-use super::plan::{Pass, Plan};
+use super::plan::{Layout, Pass, Plan};
 
 /// Computes `plan` for every image: `x [batch, channels in, ..]` to `out [batch, channels out, ..]`.
 pub fn run(
@@ -20,10 +22,31 @@ pub fn run(
     let group = plan.source.group;
     let (x_len, out_len) = (group * x.len() / batch, group * out.len() / batch);
     let weights = pack_weights(plan, weight);
-    let tasks = x.chunks(x_len).zip(out.chunks_mut(out_len)).collect();
-    each(tasks, |(x, out)| {
-        dispatch(Group { plan, x, weights: &weights, bias, out });
-    });
+    let images = x.chunks(x_len).zip(out.chunks_mut(out_len));
+    let [channels, h, w] = plan.source.dims;
+    let cells = channels * plan.source.stride;
+    if group > 1 || batch >= threads() {
+        return each(images.collect(), |(x, out)| {
+            let mut cells = Scratch::zeroed(cells);
+            pack(&plan.source, x, &mut cells);
+            let channels = 0..plan.out[0];
+            dispatch(Group { plan, cells: &cells, channels, weights: &weights, bias, out });
+        });
+    }
+    // An image after another, each of which is packed once; its output channels go to all threads in whole blocks.
+    let (_, rows) = vector_shape();
+    let width = plan.out[0].div_ceil(rows).div_ceil(threads()) * rows;
+    let plane = plan.out[1] * plan.out[2];
+    let one = Layout { dims: [1, h, w], ..plan.source };
+    for (x, out) in images {
+        let mut cells = zeros(cells);
+        let planes = x.chunks(h * w).zip(cells.chunks_mut(plan.source.stride));
+        each(planes.collect(), |(plane, cells)| pack(&one, plane, cells));
+        each(out.chunks_mut(width * plane).enumerate().collect(), |(i, out)| {
+            let channels = i * width..plan.out[0].min((i + 1) * width);
+            dispatch(Group { plan, cells: &cells, channels, weights: &weights, bias, out });
+        });
+    }
 }
 
 /// Sizes of the blocks of output channels.
@@ -56,10 +79,12 @@ fn pack_weights(plan: &Plan, weight: &[f32]) -> Vec<Vec<f32>> {
     plan.passes.iter().map(one).collect()
 }
 
-/// One group of images, all output channels.
+/// One group of images, some output channels: whole blocks of them.
 struct Group<'a> {
     plan: &'a Plan,
-    x: &'a [f32],
+    /// `[channel][stride]`
+    cells: &'a [f32],
+    channels: Range<usize>,
     weights: &'a [Vec<f32>],
     bias: Option<&'a [f32]>,
     out: &'a mut [f32],
@@ -72,8 +97,6 @@ impl Kernel for Group<'_> {
         let plan = self.plan;
         let (channels, stride) = (plan.source.dims[0], plan.source.stride);
         let plane = plan.out[1] * plan.out[2];
-        let mut cells = Scratch::zeroed(channels * stride);
-        pack(&plan.source, self.x, &mut cells);
         for (pass, weights) in plan.passes.iter().zip(self.weights) {
             let len = pass.pixels.len() * V::LANES;
             if len == 0 {
@@ -84,11 +107,14 @@ impl Kernel for Group<'_> {
             for (first, size) in blocks(plan.out[0]) {
                 let (block, rest) = weights.split_at(channels * pass.taps.len() * size);
                 weights = rest;
+                if !self.channels.contains(&first) {
+                    continue;
+                }
                 let mut bias = [0.0; 8];
                 if let Some(b) = self.bias {
                     bias[..size].copy_from_slice(&b[first..first + size]);
                 }
-                let job = Job { pass, stride, cells: &cells, weights: block, bias };
+                let job = Job { pass, stride, cells: self.cells, weights: block, bias };
                 match size {
                     8 if V::ROWS == 8 => job.run::<V, 8>(&mut acc),
                     6 => job.run::<V, 6>(&mut acc),
@@ -97,7 +123,12 @@ impl Kernel for Group<'_> {
                     _ => job.run::<V, 1>(&mut acc),
                 }
                 for (c, src) in acc.chunks_exact(len).take(size).enumerate() {
-                    unpack(plan, pass, src, &mut self.out[(first + c) * plane..]);
+                    unpack(
+                        plan,
+                        pass,
+                        src,
+                        &mut self.out[(first - self.channels.start + c) * plane..],
+                    );
                 }
             }
         }

@@ -12,6 +12,8 @@ mod weight;
 pub use forward::{Weights, run};
 pub use weight::grad_weight;
 
+use std::ops::Range;
+
 use super::super::par::{self, Scratch};
 use super::super::simd::{Simd, transpose, vector_shape};
 use super::ConvShape;
@@ -23,6 +25,16 @@ const WINDOW: usize = 16;
 /// Floats of transformed input that one block of windows takes, about: a part of a core's cache.
 const BLOCK: usize = 24 << 10;
 
+/// Some rows of windows, in scratch of their own.
+pub struct Band {
+    pub rows: Range<usize>,
+    /// Floats of a phase, and of a channel.
+    phase: usize,
+    pub stride: usize,
+    /// The first float of each vector of windows, in a channel's first phase.
+    pub at: Vec<usize>,
+}
+
 /// Where the windows lie in scratch: `[channel][phase][row][col][image]`.
 pub struct Windows {
     /// Channels, rows and columns of the dense images.
@@ -31,14 +43,9 @@ pub struct Windows {
     pub group: usize,
     /// Zero rows above and columns before the image.
     pad: [usize; 2],
-    /// Rows of a phase, and cells from one to the next.
-    rows: usize,
+    /// Rows and columns of windows, and cells from a row of a phase to the next.
+    size: [usize; 2],
     cols: usize,
-    /// Floats of a phase, and of a channel.
-    phase: usize,
-    pub stride: usize,
-    /// The first float of each vector of windows, in a channel's first phase.
-    pub at: Vec<usize>,
     /// Windows from one row to the next in the (dense) list of vectors.
     pub pitch: usize,
 }
@@ -56,29 +63,31 @@ impl Windows {
         let small = s.h * s.w < lanes || s.out_h() * s.out_w() < lanes;
         let group =
             if (wasteful || !few) && !small && s.batch.is_multiple_of(lanes) { lanes } else { 1 };
-        let (at, pitch) = vectors([rows, cols], cols + 1, group);
-        let (rows, cols) = (rows + 1, cols + 1);
-        // What vectors read and write past the end, and an odd number of cache lines, so that
-        // phases do not fall on the same sets.
-        let phase = ((rows * cols * group + 2 * lanes).div_ceil(16) | 1) * 16;
-        Self {
-            dims: [s.c_in, s.h, s.w],
-            group,
-            pad: [s.pad[0], s.pad[1]],
-            rows,
-            cols,
-            phase,
-            stride: 4 * phase,
-            at,
-            pitch,
-        }
+        let (_, pitch) = vectors([rows, cols], cols + 1, group);
+        let (dims, pad) = ([s.c_in, s.h, s.w], [s.pad[0], s.pad[1]]);
+        Self { dims, group, pad, size: [rows, cols], cols: cols + 1, pitch }
+    }
+
+    fn band(&self, rows: Range<usize>) -> Band {
+        let (lanes, _) = vector_shape();
+        let (at, _) = vectors([rows.len(), self.size[1]], self.cols, self.group);
+        // A row more than of windows, what vectors read and write past the end, and an odd number of cache
+        // lines, so that phases do not fall on the same sets.
+        let cells = (rows.len() + 1) * self.cols * self.group + 2 * lanes;
+        let phase = (cells.div_ceil(16) | 1) * 16;
+        Band { rows, phase, stride: 4 * phase, at }
+    }
+
+    /// All windows.
+    pub fn whole(&self) -> Band {
+        self.band(0..self.size[0])
     }
 
     /// Whether this way takes clearly fewer multiplications than the sum over all taps would,
     /// counted with the lanes that stay empty.
     fn pays(&self, s: &ConvShape) -> bool {
         let (lanes, _) = vector_shape();
-        let windows = (self.at.len() * lanes) as f64 / self.group as f64;
+        let windows = (self.whole().at.len() * lanes) as f64 / self.group as f64;
         let taps = (s.out_h() * s.out_w()) as f64 * 9.0;
         s.c_in.min(s.c_out) >= 8 && windows * (WINDOW as f64) < 0.8 * taps
     }
@@ -101,26 +110,38 @@ impl Windows {
     }
 
     /// Where each element of a window lies from the window's first float in the scratch.
-    fn offsets(&self) -> [usize; WINDOW] {
+    fn offsets(&self, band: &Band) -> [usize; WINDOW] {
         std::array::from_fn(|i| {
             let (y, x) = (i / 4, i % 4);
-            (y % 2 * 2 + x % 2) * self.phase + (y / 2 * self.cols + x / 2) * self.group
+            (y % 2 * 2 + x % 2) * band.phase + (y / 2 * self.cols + x / 2) * self.group
         })
     }
 
-    /// Copies a group's images (dense) to scratch, `[channel][stride]`.
+    /// The windows in bands of whole rows, which are computed by themselves where there are fewer groups of images
+    /// than threads.
+    pub fn bands(&self, groups: usize) -> Vec<Band> {
+        let ([rows, _], threads) = (self.size, par::threads());
+        // Images side by side are packed all at once.
+        if groups >= threads || self.group > 1 {
+            return vec![self.whole()];
+        }
+        let each = rows.div_ceil((2 * threads).div_ceil(groups));
+        (0..rows).step_by(each).map(|first| self.band(first..rows.min(first + each))).collect()
+    }
+
+    /// Copies a group's images (dense), as far as a band's windows need them, to scratch, `[channel][stride]`.
     #[inline(always)]
-    pub fn pack<V: Simd>(&self, x: &[f32], cells: &mut [f32]) {
+    pub fn pack<V: Simd>(&self, band: &Band, x: &[f32], cells: &mut [f32]) {
         let [channels, h, w] = self.dims;
         if self.group > 1 {
             // Of every pixel: its place in a channel's scratch.
             let [top, left] = self.pad;
             let place = |i| {
                 let (y, x) = (i / w + top, i % w + left);
-                (y % 2 * 2 + x % 2) * self.phase + (y / 2 * self.cols + x / 2) * self.group
+                (y % 2 * 2 + x % 2) * band.phase + (y / 2 * self.cols + x / 2) * self.group
             };
             let places: Vec<usize> = (0..h * w).map(place).collect();
-            for (c, cells) in cells.chunks_exact_mut(self.stride).enumerate() {
+            for (c, cells) in cells.chunks_exact_mut(band.stride).enumerate() {
                 // The padding around the pixels.
                 cells.fill(0.0);
                 for first in steps(h * w, V::LANES) {
@@ -137,15 +158,15 @@ impl Windows {
             return;
         }
         let mut padded = Scratch::zeroed(2 * self.cols + 2 * V::LANES + w);
-        for (plane, cells) in x.chunks_exact(h * w).zip(cells.chunks_exact_mut(self.stride)) {
-            for y in 0..2 * self.rows {
+        for (plane, cells) in x.chunks_exact(h * w).zip(cells.chunks_exact_mut(band.stride)) {
+            for y in 2 * band.rows.start..2 * (band.rows.end + 1) {
                 let row = &mut padded[self.pad[1]..][..w];
                 match y.checked_sub(self.pad[0]).filter(|y| *y < h) {
                     Some(y) => copy(&plane[y * w..], row, w),
                     None => row.fill(0.0),
                 }
-                let (even, odd) = cells[y % 2 * 2 * self.phase..].split_at_mut(self.phase);
-                let to = y / 2 * self.cols;
+                let (even, odd) = cells[y % 2 * 2 * band.phase..].split_at_mut(band.phase);
+                let to = (y / 2 - band.rows.start) * self.cols;
                 for j in (0..self.cols).step_by(V::LANES) {
                     let [first, second] = [0, V::LANES].map(|i| V::load(&padded[2 * j + i..]));
                     let [e, o] = first.deinterleave(second);

@@ -1,9 +1,9 @@
 //! The forward convolution, and the input gradient, which is one with the kernels turned.
 
-use super::super::super::par::{Scratch, each, zeros};
-use super::super::super::simd::{Kernel, Simd, dispatch, runs, transpose};
+use super::super::super::par::{Scratch, each, map, zeros};
+use super::super::super::simd::{Kernel, Simd, dispatch, runs, transpose, vector_shape};
 use super::super::ConvShape;
-use super::{BLOCK, WINDOW, Windows, steps, transform};
+use super::{BLOCK, Band, WINDOW, Windows, steps, transform};
 
 /// Which weight a convolution multiplies with.
 pub struct Weights<'a> {
@@ -25,9 +25,44 @@ pub fn run(
 ) {
     let weights = transformed(s, weights);
     let group = windows.group;
-    let (x_len, out_len) = (group * x.len() / s.batch, group * out.len() / s.batch);
-    let tasks = x.chunks(x_len).zip(out.chunks_mut(out_len)).collect();
-    each(tasks, |(x, out)| dispatch(Group { s, windows, x, weights: &weights, bias, out }));
+    let bands = windows.bands(s.batch / group);
+    let (x_len, plane) = (group * x.len() / s.batch, s.out_h() * s.out_w());
+    let multiply = |x, band, result: &mut [f32]| {
+        dispatch(Products { s, windows, band, x, weights: &weights, bias, result });
+    };
+    let write = |result: &[f32], band: &Band, out: &mut [f32]| {
+        dispatch(Outputs { s, windows, band, result, out });
+    };
+    let length = |band: &Band| s.c_out * channel_len(band);
+    if let [band] = &bands[..] {
+        let tasks = x.chunks(x_len).zip(out.chunks_mut(group * s.c_out * plane)).collect();
+        return each(tasks, |(x, out)| {
+            let mut result = Scratch::any(length(band));
+            multiply(x, band, &mut result);
+            for (o, result) in result.chunks_exact(channel_len(band)).enumerate() {
+                write(result, band, &mut out[o * plane..]);
+            }
+        });
+    }
+    let tasks = x.chunks(x_len).flat_map(|x| bands.iter().map(move |band| (x, band))).collect();
+    let results = map(tasks, |(x, band)| {
+        let mut result = vec![0.0; length(band)];
+        multiply(x, band, &mut result);
+        result
+    });
+    each(out.chunks_mut(plane).enumerate().collect(), |(i, out)| {
+        let (image, channel) = (i / s.c_out, i % s.c_out);
+        for (result, band) in results[image * bands.len()..].iter().zip(&bands) {
+            let len = channel_len(band);
+            write(&result[channel * len..][..len], band, out);
+        }
+    });
+}
+
+/// Floats of a channel's four planes of outputs in a band, and what vectors read past the last.
+fn channel_len(band: &Band) -> usize {
+    let (lanes, _) = vector_shape();
+    (4 * band.at.len() + 1) * lanes
 }
 
 /// Output channels of a block of weights.
@@ -77,40 +112,38 @@ fn spread([a, b, c]: [[f32; ROWS]; 3]) -> [[f32; ROWS]; 4] {
     all
 }
 
-/// One group of images, all output channels.
-struct Group<'a> {
+/// One group of images, a band, all output channels.
+struct Products<'a> {
     s: &'a ConvShape,
     windows: &'a Windows,
+    band: &'a Band,
     x: &'a [f32],
     weights: &'a [f32],
     bias: Option<&'a [f32]>,
-    out: &'a mut [f32],
+    /// `[channel][plane of outputs][window]`
+    result: &'a mut [f32],
 }
 
-impl Kernel for Group<'_> {
+impl Kernel for Products<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Simd>(self) {
-        let Self { s, windows, .. } = self;
-        let stride = windows.stride;
-        let mut cells = Scratch::any(s.c_in * stride);
-        windows.pack::<V>(self.x, &mut cells);
-        let vectors = windows.at.len();
+        let Self { s, windows, band, .. } = self;
+        let mut cells = Scratch::any(s.c_in * band.stride);
+        windows.pack::<V>(band, self.x, &mut cells);
+        let vectors = band.at.len();
         // Whole tiles of vectors, as many as the cache holds.
         let most = BLOCK / (WINDOW * s.c_in * V::LANES) / V::VECTORS * V::VECTORS;
         let most = most.clamp(V::VECTORS, vectors.next_multiple_of(V::VECTORS));
         let channels = s.c_out.next_multiple_of(ROWS);
         let mut input = Scratch::any(WINDOW * s.c_in * most * V::LANES);
         let mut products = Scratch::any(WINDOW * channels * most * V::LANES);
-        // A channel's four planes of outputs, and what vectors read past the last.
         let apart = vectors * V::LANES;
-        let channel = 4 * apart + V::LANES;
-        let mut result = Scratch::any(s.c_out * channel);
         for first in (0..vectors).step_by(most) {
-            let at = &windows.at[first..vectors.min(first + most)];
+            let at = &band.at[first..vectors.min(first + most)];
             let len = at.len() * V::LANES;
             let input = &mut input[..WINDOW * s.c_in * len];
-            transform::<V>(&windows.offsets(), at, stride, &cells, input);
+            transform::<V>(&windows.offsets(band), at, band.stride, &cells, input);
             let all =
                 input.chunks_exact(s.c_in * len).zip(products.chunks_exact_mut(channels * len));
             for (element, (input, products)) in all.take(WINDOW).enumerate() {
@@ -119,15 +152,12 @@ impl Kernel for Group<'_> {
                     multiply::<V>(&weights[..s.c_in * ROWS], input, at.len(), products);
                 }
             }
-            for (o, result) in result.chunks_exact_mut(channel).enumerate() {
+            let results = self.result.chunks_exact_mut(self.result.len() / s.c_out);
+            for (o, result) in results.enumerate() {
                 let bias = self.bias.map_or(0.0, |b| b[o]);
                 let to = &mut result[first * V::LANES..];
                 gather::<V>(&products[o * len..], channels * len, at.len(), bias, to, apart);
             }
-        }
-        let plane = s.out_h() * s.out_w();
-        for (o, result) in result.chunks_exact(channel).enumerate() {
-            spread_out::<V>(s, windows, result, apart, &mut self.out[o * plane..]);
         }
     }
 }
@@ -218,48 +248,55 @@ fn gather<V: Simd>(
     }
 }
 
-/// Writes a channel's outputs, even and odd rows and columns apart, to the dense planes of a group's
+/// Writes a channel's outputs in a band, even and odd rows and columns apart, to the dense planes of a group's
 /// images; `out` starts at the channel's plane in the first.
-#[inline(always)]
-fn spread_out<V: Simd>(
-    s: &ConvShape,
-    windows: &Windows,
-    from: &[f32],
-    apart: usize,
-    out: &mut [f32],
-) {
-    let (h, w) = (s.out_h(), s.out_w());
-    if windows.group > 1 {
-        for first in steps(h * w, V::LANES) {
-            let mut pixels = [V::splat(0.0); 16];
-            for (i, pixels) in pixels.iter_mut().take(V::LANES).enumerate() {
-                let (y, x) = ((first + i) / w, (first + i) % w);
-                let at = (y / 2 * windows.pitch + x / 2) * V::LANES;
-                *pixels = V::load(&from[(y % 2 * 2 + x % 2) * apart + at..]);
+struct Outputs<'a> {
+    s: &'a ConvShape,
+    windows: &'a Windows,
+    band: &'a Band,
+    /// `[plane of outputs][window]`
+    result: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Outputs<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Simd>(self) {
+        let Self { s, windows, band, result: from, out } = self;
+        let (h, w, apart) = (s.out_h(), s.out_w(), band.at.len() * V::LANES);
+        if windows.group > 1 {
+            for first in steps(h * w, V::LANES) {
+                let mut pixels = [V::splat(0.0); 16];
+                for (i, pixels) in pixels.iter_mut().take(V::LANES).enumerate() {
+                    let (y, x) = ((first + i) / w, (first + i) % w);
+                    let at = (y / 2 * windows.pitch + x / 2) * V::LANES;
+                    *pixels = V::load(&from[(y % 2 * 2 + x % 2) * apart + at..]);
+                }
+                transpose(&mut pixels);
+                for (n, pixels) in pixels.into_iter().take(V::LANES).enumerate() {
+                    pixels.store(&mut out[n * s.c_out * h * w + first..]);
+                }
             }
-            transpose(&mut pixels);
-            for (n, pixels) in pixels.into_iter().take(V::LANES).enumerate() {
-                pixels.store(&mut out[n * s.c_out * h * w + first..]);
-            }
+            return;
         }
-        return;
-    }
-    let mut pair = Scratch::any(2 * V::LANES);
-    for y in 0..h {
-        for j in (0..w.div_ceil(2)).step_by(V::LANES) {
-            let at = y % 2 * 2 * apart + y / 2 * windows.pitch + j;
-            let even = V::load(&from[at..]);
-            let [first, second] = even.interleave(V::load(&from[at + apart..]));
-            let to = &mut out[y * w + 2 * j..];
-            // What is written past the row's end is overwritten by the next.
-            if to.len() >= 2 * V::LANES {
-                first.store(to);
-                second.store(&mut to[V::LANES..]);
-            } else {
-                first.store(&mut pair);
-                second.store(&mut pair[V::LANES..]);
-                let n = to.len().min(w - 2 * j);
-                to[..n].copy_from_slice(&pair[..n]);
+        let mut pair = Scratch::any(2 * V::LANES);
+        for y in 2 * band.rows.start..h.min(2 * band.rows.end) {
+            for j in (0..w.div_ceil(2)).step_by(V::LANES) {
+                let at = y % 2 * 2 * apart + (y / 2 - band.rows.start) * windows.pitch + j;
+                let even = V::load(&from[at..]);
+                let [first, second] = even.interleave(V::load(&from[at + apart..]));
+                let to = &mut out[y * w + 2 * j..];
+                // What is written past the row's end is overwritten by the next.
+                if to.len() >= 2 * V::LANES {
+                    first.store(to);
+                    second.store(&mut to[V::LANES..]);
+                } else {
+                    first.store(&mut pair);
+                    second.store(&mut pair[V::LANES..]);
+                    let n = to.len().min(w - 2 * j);
+                    to[..n].copy_from_slice(&pair[..n]);
+                }
             }
         }
     }

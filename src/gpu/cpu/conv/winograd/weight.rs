@@ -41,22 +41,23 @@ impl Kernel for Group<'_> {
     fn run<V: Simd>(self) {
         let Self { s, windows, range: [first, channels, width], .. } = self;
         let (h, w) = (s.out_h(), s.out_w());
-        let mut cells = Scratch::any(s.c_in * windows.stride);
-        windows.pack::<V>(self.x, &mut cells);
+        let band = windows.whole();
+        let mut cells = Scratch::any(s.c_in * band.stride);
+        windows.pack::<V>(&band, self.x, &mut cells);
         // The gradient with channels innermost, `[image][pixel][width]`.
         let mut pixels = Scratch::any(V::LANES * h * w * width);
         let images = self.grad_out.chunks_exact(s.c_out * h * w);
         for (from, to) in images.zip(pixels.chunks_exact_mut(h * w * width)) {
             turn::<V>(&from[first * h * w..(first + channels) * h * w], h * w, width, to);
         }
-        let most = (BLOCK / (s.c_in.max(width) * V::LANES)).clamp(4, windows.at.len().max(4));
+        let most = (BLOCK / (s.c_in.max(width) * V::LANES)).clamp(4, band.at.len().max(4));
         let mut input = Scratch::any(WINDOW * s.c_in * most * V::LANES);
         let mut gradient = Scratch::any(WINDOW * width * most * V::LANES);
-        for start in (0..windows.at.len()).step_by(most) {
-            let at = &windows.at[start..windows.at.len().min(start + most)];
+        for start in (0..band.at.len()).step_by(most) {
+            let at = &band.at[start..band.at.len().min(start + most)];
             let len = at.len() * V::LANES;
             let input = &mut input[..WINDOW * s.c_in * len];
-            transform::<V>(&windows.offsets(), at, windows.stride, &cells, input);
+            transform::<V>(&windows.offsets(&band), at, band.stride, &cells, input);
             let gradient = &mut gradient[..WINDOW * width * len];
             for i in 0..at.len() {
                 let (y, x) = ((start + i) / windows.pitch * 2, (start + i) % windows.pitch * 2);
