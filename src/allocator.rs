@@ -8,7 +8,6 @@ use std::{
 };
 
 use mimalloc::MiMalloc;
-use salun_studio::platform::GIVE_BACK;
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
@@ -53,8 +52,12 @@ unsafe extern "C" {
 pub fn keep_pages() {
     // SAFETY: sets a number among the allocator's options.
     unsafe { mi_option_set(PURGE_DELAY, KEPT_MS) }
+}
+
+/// Gives back the pages that nobody uses.
+pub fn give_back() {
     // SAFETY: no block is touched that is in use.
-    let _ = GIVE_BACK.set(|| unsafe { mi_collect(true) });
+    unsafe { mi_collect(true) }
 }
 
 fn given(block: *mut u8, size: usize) -> *mut u8 {

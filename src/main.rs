@@ -9,6 +9,7 @@ mod allocator;
 #[cfg(not(target_arch = "wasm32"))]
 fn main() -> std::process::ExitCode {
     allocator::keep_pages();
+    let _ = salun_studio::platform::GIVE_BACK.set(allocator::give_back);
     cli::main()
 }
 

@@ -60,6 +60,14 @@ fn conv(
     })
 }
 
+/// A layer normalisation of `x` [n, t, c].
+fn layer_norm(name: &'static str, [n, t, c]: [usize; 3]) -> Case {
+    case(name, &[n * t * c, c, c], move |inputs| {
+        let affine = [inputs[1].clone(), inputs[2].clone()];
+        flat(ops::layer_norm(inputs[0].clone().reshape([n, t, c]), affine, 1e-5))
+    })
+}
+
 /// A convolution of each channel of `x` [n, c, side, side] by itself.
 fn depthwise(name: &'static str, [n, c, side, r]: [usize; 4], stride: usize) -> Case {
     case(name, &[n * c * side * side, c * r * r], move |t| {
@@ -113,10 +121,7 @@ fn cases() -> Vec<Case> {
         group_norm("group normalisation", 16, true),
         group_norm("group normalisation of joined channels", 48, true),
         group_norm("group normalisation without SiLU", 64, false),
-        case("layer normalisation", &[N * 49 * 96, 96, 96], |t| {
-            let x = t[0].clone().reshape([N, 49, 96]);
-            flat(ops::layer_norm(x, [t[1].clone(), t[2].clone()], 1e-5))
-        }),
+        layer_norm("layer normalisation", [N, 49, 96]),
         alike("GEGLU", [N, 49, 192], |[x]| ops::geglu(x)),
         alike("enlargement", [N, 64, 7, 7], |[x]| ops::upsample(x)),
         alike("pool of three", [N, 16, 14, 14], |[x]| ops::max_pool_3(x)),
