@@ -12,7 +12,6 @@ use super::lesson::Lessons;
 use super::own::Own;
 use super::prompt::Draft;
 use super::state::State;
-use crate::gpu::cpu::par;
 use crate::platform;
 use crate::run::{Font, fonts};
 
@@ -49,9 +48,8 @@ impl Letters {
         let (tell, hear) = mpsc::channel();
         let ctx = ctx.clone();
         std::thread::spawn(move || {
-            // The window comes first.
+            // The window comes first; threads that this one starts are like it (Linux).
             platform::give_way();
-            let _team = par::team();
             // The window may be closed by now.
             let _ = tell.send(fonts::fallback(&lacking));
             ctx.request_repaint();

@@ -1,5 +1,5 @@
-//! From picking and Forget to the verdict: seconds until the first changed picture and until the verdict, and what it says, over
-//! seeds.
+//! From picking and Forget to the verdict: seconds until the first changed picture and until the verdict, and what it
+//! says, over seeds.
 
 use std::time::Instant;
 

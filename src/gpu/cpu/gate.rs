@@ -2,17 +2,17 @@
 //! `[values, gates]` each value times `gelu(gate) = gate * Φ(gate)`, Φ the normal distribution.
 
 use super::par::each;
-use super::simd::{Kernel, Lanes, Simd, dispatch, erf, exp};
+use super::simd::{Kernel, Lanes, Simd, dispatch, erf, exp, whole, whole_mut};
 
 /// Values that a task makes: whole rows of about so many.
-fn part(width: usize) -> usize {
+fn task_len(width: usize) -> usize {
     width * ((1 << 14) / width).max(1)
 }
 
 /// `out [rows, width]` of `x [rows, 2 * width]`.
 pub fn geglu(width: usize, x: &[f32], out: &mut [f32]) {
     assert!(x.len() == 2 * out.len() && out.len().is_multiple_of(width), "x");
-    let n = part(width);
+    let n = task_len(width);
     let tasks = x.chunks(2 * n).zip(out.chunks_mut(n)).collect();
     each(tasks, |(x, out)| dispatch(Forward { width, x, out }));
 }
@@ -21,7 +21,7 @@ pub fn geglu(width: usize, x: &[f32], out: &mut [f32]) {
 pub fn geglu_backward(width: usize, x: &[f32], grad_out: &[f32], grad_x: &mut [f32]) {
     let whole = grad_out.len().is_multiple_of(width) && x.len() == grad_x.len();
     assert!(whole && x.len() == 2 * grad_out.len(), "gradients");
-    let n = part(width);
+    let n = task_len(width);
     let inputs = x.chunks(2 * n).zip(grad_out.chunks(n));
     let tasks = inputs.zip(grad_x.chunks_mut(2 * n)).collect();
     each(tasks, |((x, grad_out), grad_x)| dispatch(Backward { width, x, grad_out, grad_x }));
@@ -52,12 +52,13 @@ impl Kernel for Forward<'_> {
                 V::load(v).mul(g.mul(normal(g))).store(o);
             }
         }
-        let whole = self.width / V::LANES * V::LANES;
         let rows = self.x.chunks_exact(2 * self.width);
         for (x, out) in rows.zip(self.out.chunks_exact_mut(self.width)) {
             let (values, gates) = x.split_at(self.width);
-            part::<V>(values, gates, out);
-            part::<Lanes<1>>(&values[whole..], &gates[whole..], &mut out[whole..]);
+            let [(v, v_tail), (g, g_tail)] = [values, gates].map(whole::<V>);
+            let (o, o_tail) = whole_mut::<V>(out);
+            part::<V>(v, g, o);
+            part::<Lanes<1>>(v_tail, g_tail, o_tail);
         }
     }
 }
@@ -87,33 +88,28 @@ impl Kernel for Backward<'_> {
                 grad.mul(v).mul(g.mul_add(density, share)).store(to_g);
             }
         }
-        let (width, whole) = (self.width, self.width / V::LANES * V::LANES);
+        let width = self.width;
         let inputs = self.x.chunks_exact(2 * width).zip(self.grad_out.chunks_exact(width));
         for ((x, grad), to) in inputs.zip(self.grad_x.chunks_exact_mut(2 * width)) {
-            let (values, gates) = x.split_at(width);
-            let (to_v, to_g) = to.split_at_mut(width);
-            part::<V>([values, gates], grad, [&mut *to_v, &mut *to_g]);
-            let (x, to) = ([values, gates].map(|x| &x[whole..]), [to_v, to_g]);
-            part::<Lanes<1>>(x, &grad[whole..], to.map(|to| &mut to[whole..]));
+            let ((values, gates), (to_v, to_g)) = (x.split_at(width), to.split_at_mut(width));
+            let [(v, v_tail), (g, g_tail), (grad, grad_tail)] =
+                [values, gates, grad].map(whole::<V>);
+            let [(to_v, to_v_tail), (to_g, to_g_tail)] = [to_v, to_g].map(whole_mut::<V>);
+            part::<V>([v, g], grad, [to_v, to_g]);
+            part::<Lanes<1>>([v_tail, g_tail], grad_tail, [to_v_tail, to_g_tail]);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::simd::testing::at_each_level;
+    use super::super::simd::testing::{at_each_level, erf64};
     use super::*;
 
-    /// Φ and its derivative by the series of erf, whose terms grow to e^(x²) before they shrink.
+    /// Φ and its derivative.
     fn normal64(x: f64) -> (f64, f64) {
-        let z = x / 2f64.sqrt();
-        let (mut term, mut sum) = (z, z);
-        for n in 1..200 {
-            term *= -z * z / f64::from(n);
-            sum += term / f64::from(2 * n + 1);
-        }
         let density = (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt();
-        (0.5 + sum / std::f64::consts::PI.sqrt(), density)
+        (0.5 + 0.5 * erf64(x / 2f64.sqrt()), density)
     }
 
     #[test]

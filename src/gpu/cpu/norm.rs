@@ -10,7 +10,7 @@ mod layer;
 #[cfg(test)]
 mod tests;
 
-use super::simd::{Lanes, Simd, exp};
+use super::simd::{Lanes, Simd, exp, whole};
 
 pub use batch::{BatchNorm, batch_stats};
 pub use group::GroupNorm;
@@ -39,18 +39,6 @@ fn sigmoid<V: Simd>(x: V) -> V {
 fn silu_slope<V: Simd>(x: V) -> V {
     let s = sigmoid(x);
     s.mul(x.mul(V::splat(1.0).sub(s)).add(V::splat(1.0)))
-}
-
-/// Splits at the last whole vector.
-#[inline(always)]
-fn whole<V: Simd>(x: &[f32]) -> (&[f32], &[f32]) {
-    x.split_at(x.len() / V::LANES * V::LANES)
-}
-
-/// As [`whole`].
-#[inline(always)]
-fn whole_mut<V: Simd>(x: &mut [f32]) -> (&mut [f32], &mut [f32]) {
-    x.split_at_mut(x.len() / V::LANES * V::LANES)
 }
 
 /// `Σ x`.

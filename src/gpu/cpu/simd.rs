@@ -267,6 +267,18 @@ pub fn vector_shape() -> (usize, usize) {
     dispatch(Shape)
 }
 
+/// Splits at the last whole vector.
+#[inline(always)]
+pub fn whole<V: Simd>(x: &[f32]) -> (&[f32], &[f32]) {
+    x.split_at(x.len() / V::LANES * V::LANES)
+}
+
+/// As [`whole`].
+#[inline(always)]
+pub fn whole_mut<V: Simd>(x: &mut [f32]) -> (&mut [f32], &mut [f32]) {
+    x.split_at_mut(x.len() / V::LANES * V::LANES)
+}
+
 /// `e^x`, relative error below 2e-7; saturates outside about ±87. NaN stays NaN.
 #[inline(always)]
 pub fn exp<V: Simd>(x: V) -> V {
@@ -362,6 +374,16 @@ pub mod testing {
         at_each_level(|_| dispatch(Shuffle));
     }
 
+    /// `erf(x) = 2 / √π Σ (-1)ⁿ x²ⁿ⁺¹ / (n! (2n + 1))`, whose terms grow to e^(x²) before they shrink.
+    pub fn erf64(x: f64) -> f64 {
+        let (mut term, mut sum) = (x, x);
+        for n in 1..150 {
+            term *= -x * x / f64::from(n);
+            sum += term / f64::from(2 * n + 1);
+        }
+        sum * std::f64::consts::FRAC_2_SQRT_PI
+    }
+
     #[test]
     fn erf_is_accurate() {
         struct Erf<'a>(&'a [f32], &'a mut [f32]);
@@ -374,21 +396,12 @@ pub mod testing {
                 }
             }
         }
-        // 2 / √π Σ (-1)ⁿ x²ⁿ⁺¹ / (n! (2n + 1)), whose terms grow to e^(x²) before they shrink.
-        let right = |x: f64| {
-            let (mut term, mut sum) = (x, x);
-            for n in 1..150 {
-                term *= -x * x / f64::from(n);
-                sum += term / f64::from(2 * n + 1);
-            }
-            sum * std::f64::consts::FRAC_2_SQRT_PI
-        };
         let within: Vec<f32> = (-4096..4096).map(|i| i as f32 / 1024.0).collect();
         at_each_level(|level| {
             let mut y = vec![0.0; within.len()];
             dispatch(Erf(&within, &mut y));
             for (x, y) in within.iter().zip(y) {
-                let error = (f64::from(y) - right(f64::from(*x))).abs();
+                let error = (f64::from(y) - erf64(f64::from(*x))).abs();
                 assert!(error < 4e-7, "{level:?} erf({x}): {y}");
             }
             let mut y = [0.0; 16];

@@ -33,6 +33,8 @@ pub struct Band {
     pub stride: usize,
     /// The first float of each vector of windows, in a channel's first phase.
     pub at: Vec<usize>,
+    /// Windows from one row to the next in the (dense) list of vectors.
+    pub pitch: usize,
 }
 
 /// Where the windows lie in scratch: `[channel][phase][row][col][image]`.
@@ -46,8 +48,6 @@ pub struct Windows {
     /// Rows and columns of windows, and cells from a row of a phase to the next.
     size: [usize; 2],
     cols: usize,
-    /// Windows from one row to the next in the (dense) list of vectors.
-    pub pitch: usize,
 }
 
 impl Windows {
@@ -63,19 +63,18 @@ impl Windows {
         let small = s.h * s.w < lanes || s.out_h() * s.out_w() < lanes;
         let group =
             if (wasteful || !few) && !small && s.batch.is_multiple_of(lanes) { lanes } else { 1 };
-        let (_, pitch) = vectors([rows, cols], cols + 1, group);
         let (dims, pad) = ([s.c_in, s.h, s.w], [s.pad[0], s.pad[1]]);
-        Self { dims, group, pad, size: [rows, cols], cols: cols + 1, pitch }
+        Self { dims, group, pad, size: [rows, cols], cols: cols + 1 }
     }
 
     fn band(&self, rows: Range<usize>) -> Band {
         let (lanes, _) = vector_shape();
-        let (at, _) = vectors([rows.len(), self.size[1]], self.cols, self.group);
+        let (at, pitch) = vectors([rows.len(), self.size[1]], self.cols, self.group);
         // A row more than of windows, what vectors read and write past the end, and an odd number of cache
         // lines, so that phases do not fall on the same sets.
         let cells = (rows.len() + 1) * self.cols * self.group + 2 * lanes;
         let phase = (cells.div_ceil(16) | 1) * 16;
-        Band { rows, phase, stride: 4 * phase, at }
+        Band { rows, phase, stride: 4 * phase, at, pitch }
     }
 
     /// All windows.

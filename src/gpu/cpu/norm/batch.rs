@@ -1,8 +1,8 @@
 //! Batch normalisation, optionally with a residual added and ReLU applied after it.
 
 use super::super::par::each;
-use super::super::simd::{Kernel, Lanes, Simd, dispatch};
-use super::{NormGrads, sum, sum_squares, whole, whole_mut};
+use super::super::simd::{Kernel, Lanes, Simd, dispatch, whole, whole_mut};
+use super::{NormGrads, sum, sum_squares};
 
 /// `y = (x - mean) / sqrt(var + eps) * weight + bias [+ residual]`, then ReLU if asked.
 ///

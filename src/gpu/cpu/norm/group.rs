@@ -1,8 +1,8 @@
 //! Group normalisation, optionally followed by SiLU.
 
 use super::super::par::each;
-use super::super::simd::{Kernel, Lanes, Simd, dispatch};
-use super::{NormGrads, sigmoid, silu_slope, sum, sum_squares, whole, whole_mut};
+use super::super::simd::{Kernel, Lanes, Simd, dispatch, whole, whole_mut};
+use super::{NormGrads, sigmoid, silu_slope, sum, sum_squares};
 
 /// `y = (x - mean) * rstd * weight + bias`, statistics per image and group, then SiLU if asked.
 #[derive(Clone, Copy, Debug)]

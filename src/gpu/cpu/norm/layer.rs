@@ -1,8 +1,8 @@
 //! Layer normalisation, of rows by themselves.
 
 use super::super::par::each;
-use super::super::simd::{Kernel, Lanes, Simd, dispatch};
-use super::{NormGrads, sum, sum_squares, whole, whole_mut};
+use super::super::simd::{Kernel, Lanes, Simd, dispatch, whole, whole_mut};
+use super::{NormGrads, sum, sum_squares};
 
 /// Rows of a task, which has sums of its own for the gradients of weight and bias.
 const ROWS: usize = 64;

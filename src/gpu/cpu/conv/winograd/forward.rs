@@ -270,7 +270,7 @@ impl Kernel for Outputs<'_> {
                 let mut pixels = [V::splat(0.0); 16];
                 for (i, pixels) in pixels.iter_mut().take(V::LANES).enumerate() {
                     let (y, x) = ((first + i) / w, (first + i) % w);
-                    let at = (y / 2 * windows.pitch + x / 2) * V::LANES;
+                    let at = (y / 2 * band.pitch + x / 2) * V::LANES;
                     *pixels = V::load(&from[(y % 2 * 2 + x % 2) * apart + at..]);
                 }
                 transpose(&mut pixels);
@@ -283,7 +283,7 @@ impl Kernel for Outputs<'_> {
         let mut pair = Scratch::any(2 * V::LANES);
         for y in 2 * band.rows.start..h.min(2 * band.rows.end) {
             for j in (0..w.div_ceil(2)).step_by(V::LANES) {
-                let at = y % 2 * 2 * apart + (y / 2 - band.rows.start) * windows.pitch + j;
+                let at = y % 2 * 2 * apart + (y / 2 - band.rows.start) * band.pitch + j;
                 let even = V::load(&from[at..]);
                 let [first, second] = even.interleave(V::load(&from[at + apart..]));
                 let to = &mut out[y * w + 2 * j..];

@@ -60,7 +60,7 @@ impl Kernel for Group<'_> {
             transform::<V>(&windows.offsets(&band), at, band.stride, &cells, input);
             let gradient = &mut gradient[..WINDOW * width * len];
             for i in 0..at.len() {
-                let (y, x) = ((start + i) / windows.pitch * 2, (start + i) % windows.pitch * 2);
+                let (y, x) = ((start + i) / band.pitch * 2, (start + i) % band.pitch * 2);
                 for (n, image) in pixels.chunks_exact(h * w * width).enumerate() {
                     let place = (i * V::LANES + n) * width;
                     outputs::<V>(image, [h, w], [y, x], width, &mut gradient[place..], len * width);
