@@ -1,6 +1,7 @@
 //! What a request takes, foreseen: the parts that its one bar and its time left are made of.
 
 use super::prompt::SeenPrompts;
+use super::request::Look;
 use super::session::twin;
 use super::{Asked, Grid, Measured, PromptSetting, Request, Setting, Work};
 use crate::job_context::Leg;
@@ -11,6 +12,8 @@ use crate::words::{Estimator, Extent};
 
 /// The name of the looks at a model while it is trained.
 pub const PREVIEW: &str = "Preview";
+/// The name of the first of them, which is too short to be foreseen.
+pub const FIRST: &str = "First preview";
 
 /// Passes of an item through the network: forward and back, and guided.
 const GRADIENT: f64 = 3.0;
@@ -30,7 +33,8 @@ impl Work<'_> {
     pub fn foresee(&mut self, request: &Request, ahead: Ahead) {
         let Asked { plan, recipe, .. } = request.asked();
         let looks = if self.job.wants_previews() { 1..plan.end() } else { 0..0 };
-        let previews = looks.filter(|step| request.looks_after(*step)).count();
+        let whole = |step: &usize| request.look_after(*step) == Some(Look::Whole);
+        let previews = looks.filter(whole).count();
         let (scores, [run, known]) = match request {
             Request::Classes(of) => (self.scored(of), [of.run(previews), self.unmeasured(of)]),
             Request::Prompts(of) => (self.prompts_scored(of), [of.run(previews), self.undrawn(of)]),

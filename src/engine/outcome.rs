@@ -107,6 +107,17 @@ impl Grid {
         &self.pixels[(row * self.columns + column) * each..][..each]
     }
 
+    /// The same with the row of another from `row` on, and nothing seen in the others: they were not drawn with it.
+    pub fn only_with(&self, row: usize, other: &Self) -> Self {
+        let mut grid = Self { seen: vec![None; self.seen.len()], ..self.clone() };
+        let size = other.pixels.len();
+        if other.seen.len() == self.columns && (row + 1) * size <= grid.pixels.len() {
+            grid.pixels[row * size..][..size].copy_from_slice(&other.pixels);
+            grid.seen[row * self.columns..][..self.columns].copy_from_slice(&other.seen);
+        }
+        grid
+    }
+
     /// Whether there are pixels and answers for every tile.
     pub fn is_whole(&self) -> bool {
         let tiles = self.rows.len() * self.columns;

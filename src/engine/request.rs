@@ -42,6 +42,14 @@ pub struct Asked {
     pub forget: Forgotten,
 }
 
+/// A look at a model while it is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Early, at what is to be forgotten alone where pictures take their time: a person waits to see it change.
+    First,
+    Whole,
+}
+
 /// Most changed pictures of the forgotten class, and of the others, that a report lists.
 const SHOWN: usize = 12;
 
@@ -129,9 +137,13 @@ impl Request {
         (looks > 0).then(|| self.asked().plan.steps.div_ceil(looks).max(1))
     }
 
-    /// Whether the model is looked at after an update: first early, because a person waits to see it change.
-    pub fn looks_after(&self, step: usize) -> bool {
-        self.every().is_some_and(|every| step.is_multiple_of(every) || step == every.div_ceil(5))
+    /// What is looked at after an update.
+    pub fn look_after(&self, step: usize) -> Option<Look> {
+        let every = self.every()?;
+        match step.is_multiple_of(every) {
+            true => Some(Look::Whole),
+            false => (step == every.div_ceil(8)).then_some(Look::First),
+        }
     }
 
     /// The model with new weights. Boundary expanding as released leaves one class more than there was.
@@ -210,14 +222,43 @@ impl Work<'_> {
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn look(&mut self, request: &Request, weights: &Weights) -> Result<Grid> {
+    pub async fn look(&mut self, request: &Request, weights: &Weights, look: Look) -> Result<Grid> {
         match request {
             Classes(of) => {
                 let (columns, options) = (of.columns(), of.sampling().quick());
-                self.grid(&of.model, weights, &of.data.test, columns, &options).await
+                let class = of.set.class.filter(|_| look == Look::First);
+                match class.filter(|_| of.model.unet().is_some()) {
+                    Some(class) => {
+                        let rows = vec![Some(class)];
+                        let drawn =
+                            self.samples(&of.model, weights, rows, columns, &options).await?;
+                        let before = self.shown_before(of).await?;
+                        Ok(before.only_with(class, &drawn))
+                    }
+                    None => self.grid(&of.model, weights, &of.data.test, columns, &options).await,
+                }
             }
-            OfPrompts(of) => of.pane(&of.with(weights), &of.options.quick(), self.job).await,
+            OfPrompts(of) => {
+                let (weights, options) = (of.with(weights), of.options.quick());
+                match look {
+                    Look::First => {
+                        let drawn = of.first_rows(1, &weights, &options, self.job).await?;
+                        Ok(self.pane_before(of).await?.grid.only_with(0, &drawn))
+                    }
+                    Look::Whole => of.pane(&weights, &options, self.job).await,
+                }
+            }
         }
+    }
+
+    /// What a pane shows of the unchanged model; drawn once.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    async fn shown_before(&mut self, of: &Setting) -> Result<Arc<Grid>> {
+        let (start, options) = (of.asked.recipe.start(), of.sampling());
+        let name = (&*start, &*of.asked.recipe.data);
+        self.shown_once(name, &of.model, &of.data.test, of.columns(), &options).await
     }
 
     /// What the original does over as many pictures, and what a pane shows of it; measured once.
@@ -231,11 +272,7 @@ impl Work<'_> {
                 let measured = self.measure_once(&start, &of.model, of, n).await?;
                 let mut measured = Measured::clone(&measured);
                 if measured.grid.rows.is_empty() {
-                    let Recipe { data, budget, .. } = &of.asked.recipe;
-                    let (columns, options) = (budget.sizes().columns, of.sampling());
-                    let (name, test) = ((&*start, &**data), &of.data.test);
-                    let shown = self.shown_once(name, &of.model, test, columns, &options);
-                    measured.grid = shown.await?;
+                    measured.grid = self.shown_before(of).await?;
                 }
                 Ok(measured)
             }

@@ -5,8 +5,9 @@ use std::{borrow::Cow, sync::Arc};
 use burn::tensor::{Device, Tensor};
 use web_time::Instant;
 
-use super::foreseen::{Ahead, PREVIEW};
+use super::foreseen::{Ahead, FIRST, PREVIEW};
 use super::past::Past;
+use super::request::Look;
 use super::under_way::{At, Found, Safekeeping, StateFile, UnderWay};
 use super::{Asked, Client, Event, GpuLossCheck, LiveStep, LogLine, LossParts, Request, Run, Work};
 use crate::data::Augment;
@@ -157,20 +158,23 @@ impl Work<'_> {
             let step = unlearner.step;
             past.log.push(LogLine { step, loss, parts, seconds: *seconds });
             trial.check(loss)?;
-            let due = request.looks_after(step);
-            if due || step.is_multiple_of(keeps) || unlearner.finished() {
+            let due = request.look_after(step);
+            if due.is_some() || step.is_multiple_of(keeps) || unlearner.finished() {
                 past.keep(request, &unlearner.weights(), step).await?;
             }
-            let grid = match due && self.job.wants_previews() && !unlearner.finished() {
+            let wanted = self.job.wants_previews() && !unlearner.finished();
+            let grid = match due.filter(|_| wanted) {
                 // A preview is not progress of the training phase.
-                true => {
+                Some(look) => {
                     let (clock, job) = (Instant::now(), &mut self.job.quiet());
                     let mut within = Work { session: self.session, job, on: self.on };
-                    let grid = within.look(request, &unlearner.weights()).await?;
-                    self.job.beside(PREVIEW, 1, clock.elapsed());
+                    let grid = within.look(request, &unlearner.weights(), look).await?;
+                    // How long the others take is not told by the first.
+                    let phase = if look == Look::Whole { PREVIEW } else { FIRST };
+                    self.job.beside(phase, 1, clock.elapsed());
                     Some(Arc::new(grid))
                 }
-                false => None,
+                None => None,
             };
             let live = LiveStep { step, steps, loss, parts, grid };
             send(Event::Step { id, live });

@@ -22,7 +22,7 @@ use burn::{
 
 use super::cpu::conv::ConvShape;
 use super::cpu::norm::NormGrads;
-use super::cpu::par::zeros;
+use super::cpu::par::unset;
 use super::cpu::{conv, norm};
 
 mod tokens;
@@ -146,9 +146,9 @@ fn dims4(t: &FlexTensor) -> [usize; 4] {
     std::array::from_fn(|i| t.layout().shape()[i])
 }
 
-/// Zeros in the shape of a tensor.
-fn zeros_like(t: &FlexTensor) -> Vec<f32> {
-    zeros(values(t).len())
+/// Floats for a kernel to write, in the shape of a tensor.
+fn unset_like(t: &FlexTensor) -> Vec<f32> {
+    unset(values(t).len())
 }
 
 /// A tensor of the CPU's, outside any graph.
@@ -214,7 +214,7 @@ impl Operation for Conv {
     fn forward(&self, [x, weight, bias, _]: [&FlexTensor; 4]) -> (FlexTensor, ()) {
         let s = self.shape(x, weight);
         let shape = [s.batch, s.c_out, s.out_h(), s.out_w()];
-        let mut out = zeros(shape.iter().product());
+        let mut out = unset(shape.iter().product());
         conv::forward(&s, values(x), values(weight), Some(values(bias)), &mut out);
         (tensor(out, shape), ())
     }
@@ -224,7 +224,7 @@ impl Operation for Conv {
         let s = self.shape(x, weight);
         let made = |i: usize, like, fill: &dyn Fn(&mut [f32])| {
             wanted[i].then(|| {
-                let mut out = zeros_like(like);
+                let mut out = unset_like(like);
                 fill(&mut out);
                 out
             })
@@ -261,7 +261,7 @@ impl Operation for GroupNorm {
 
     fn forward(&self, [x, weight, bias, _]: [&FlexTensor; 4]) -> (FlexTensor, Self::Kept) {
         let norm = self.kernel([x, weight, bias]);
-        let mut y = zeros_like(x);
+        let mut y = unset_like(x);
         let [mut mean, mut rstd] = [0, 1].map(|_| vec![0.0; norm.batch * norm.groups]);
         norm.forward(values(x), &mut y, &mut mean, &mut rstd);
         (tensor(y, dims4(x)), [mean, rstd])
@@ -269,7 +269,7 @@ impl Operation for GroupNorm {
 
     fn backward(&self, made: Made<Self::Kept>) -> [Option<Vec<f32>>; 4] {
         let Made { operands, kept: [mean, rstd], grad, .. } = made;
-        let [mut dx, mut dw, mut db] = operands.map(zeros_like);
+        let [mut dx, mut dw, mut db] = operands.map(unset_like);
         let to = NormGrads { x: &mut dx, residual: None, weight: &mut dw, bias: &mut db };
         self.kernel(operands).backward(values(operands[0]), mean, rstd, grad, to);
         [Some(dx), Some(dw), Some(db), None]
@@ -303,7 +303,7 @@ impl Operation for BatchNorm {
     type Kept = FlexTensor;
 
     fn forward(&self, [x, weight, bias, residual]: [&FlexTensor; 4]) -> (FlexTensor, FlexTensor) {
-        let mut y = zeros_like(x);
+        let mut y = unset_like(x);
         let residual = self.add.then(|| values(residual));
         self.kernel([x, weight, bias]).forward(values(x), residual, &mut y);
         let y = tensor(y, dims4(x));
@@ -313,8 +313,8 @@ impl Operation for BatchNorm {
     fn backward(&self, made: Made<FlexTensor>) -> [Option<Vec<f32>>; 4] {
         let Made { operands, kept: y, grad, wanted } = made;
         let x = values(operands[0]);
-        let [mut dx, mut dw, mut db] = operands.map(zeros_like);
-        let mut residual = (self.add && wanted[3]).then(|| zeros(x.len()));
+        let [mut dx, mut dw, mut db] = operands.map(unset_like);
+        let mut residual = (self.add && wanted[3]).then(|| unset(x.len()));
         let to = NormGrads {
             x: &mut dx,
             residual: residual.as_deref_mut(),

@@ -308,10 +308,15 @@ impl PaneContext<'_> {
         if !grid.seen.is_empty() && grid.seen.iter().all(Option::is_none) {
             return format!("{name}: {} pictures, not judged", grid.seen.len());
         }
-        let mut text = format!("{name}: {all} of {} seen as {what}", grid.seen.len());
+        let judged = |rows: Range<usize>| {
+            let tiles = rows.flat_map(|row| (0..grid.columns).map(move |c| (row, c)));
+            tiles.filter(|&(row, c)| grid.seen_in(row, c).is_some()).count()
+        };
+        let n = judged(0..grid.rows.len());
+        let mut text = format!("{name}: {all} of {n} seen as {what}");
         if let (Some(row), false) = (self.forgotten.clone().next(), self.forgotten.is_empty()) {
             let rows = self.forgotten.start..self.forgotten.end.min(grid.rows.len());
-            let n = rows.len() * grid.columns;
+            let n = judged(rows.clone());
             let seen: usize = rows.map(agreeing).sum();
             text += &format!(", {} {seen} of {n}", self.row_name(grid, row));
         }

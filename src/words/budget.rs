@@ -182,7 +182,7 @@ impl Budget {
             frechet: false,
             // Judges see what was asked for as often as after ten (docs/figures.md).
             sampler: [6; 3],
-            previews: 4,
+            previews: 3,
             ..QUICK
         };
         const TINY: Sizes = Sizes {

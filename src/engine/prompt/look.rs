@@ -74,10 +74,24 @@ impl PromptSetting {
         options: &SampleOptions,
         job: &mut JobContext,
     ) -> Result<Grid> {
+        self.first_rows(usize::MAX, weights, options, job).await
+    }
+
+    /// What the first of the request's rows show of some weights: with one, the prompt that is to be forgotten.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn first_rows(
+        &self,
+        rows: usize,
+        weights: &LatentWeights,
+        options: &SampleOptions,
+        job: &mut JobContext,
+    ) -> Result<Grid> {
         let Noising { target, corpus, .. } = &self.noising;
         let judge = self.judge()?;
         let (asked, classes): (Vec<_>, Vec<_>) =
-            pane_tiles(self, &judge).into_iter().flatten().unzip();
+            pane_tiles(self, &judge).into_iter().take(rows).flatten().unzip();
         job.phase("Drawing", asked.len() * options.steps);
         let Drawn { pixels, seen } = make(&judge, weights, &asked, options, job).await?;
         // Of a row that is nothing to the judge it is not told what it sees.

@@ -89,6 +89,25 @@ pub fn zeros(len: usize) -> Vec<f32> {
     zeros
 }
 
+/// Floats with whatever their memory holds, for kernels that write every one of them: to fill them before takes a
+/// twentieth of a small network's update.
+pub fn unset(len: usize) -> Vec<f32> {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    {
+        let mut values = Vec::<f32>::with_capacity(len);
+        // SAFETY: there is room for them, and any bits are a float. The instruction that is none may have written them,
+        // as far as the compiler knows, so that none of them is undefined to it.
+        unsafe {
+            let start = values.as_mut_ptr();
+            std::arch::asm!("/* {0} */", in(reg) start, options(nostack, preserves_flags));
+            values.set_len(len);
+        }
+        values
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    zeros(len)
+}
+
 thread_local! {
     static POOL: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }

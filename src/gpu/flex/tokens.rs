@@ -2,10 +2,10 @@
 
 use burn::backend::flex::FlexTensor;
 
-use super::{Made, Operation, dims4, tensor, values, zeros_like};
+use super::{Made, Operation, dims4, tensor, unset_like, values};
 use crate::gpu::cpu::gate;
 use crate::gpu::cpu::norm::{self, NormGrads};
-use crate::gpu::cpu::par::zeros;
+use crate::gpu::cpu::par::unset;
 
 /// Layer normalisation.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ impl Operation for LayerNorm {
     type Kept = Vec<[f32; 2]>;
 
     fn forward(&self, [x, weight, bias, _]: [&FlexTensor; 4]) -> (FlexTensor, Self::Kept) {
-        let mut y = zeros_like(x);
+        let mut y = unset_like(x);
         let mut stats = vec![[0.0; 2]; dims4(x)[0]];
         self.kernel([x, weight, bias]).forward(values(x), &mut y, &mut stats);
         (tensor(y, dims4(x)), stats)
@@ -32,7 +32,7 @@ impl Operation for LayerNorm {
 
     fn backward(&self, made: Made<Self::Kept>) -> [Option<Vec<f32>>; 4] {
         let Made { operands, kept, grad, .. } = made;
-        let [mut dx, mut dw, mut db] = operands.map(zeros_like);
+        let [mut dx, mut dw, mut db] = operands.map(unset_like);
         let to = NormGrads { x: &mut dx, residual: None, weight: &mut dw, bias: &mut db };
         self.kernel(operands).backward(values(operands[0]), kept, grad, to);
         [Some(dx), Some(dw), Some(db), None]
@@ -48,14 +48,14 @@ impl Operation for Geglu {
 
     fn forward(&self, [x, ..]: [&FlexTensor; 4]) -> (FlexTensor, ()) {
         let [rows, _, _, width] = dims4(x);
-        let mut y = zeros(rows * width / 2);
+        let mut y = unset(rows * width / 2);
         gate::geglu(width / 2, values(x), &mut y);
         (tensor(y, [rows, 1, 1, width / 2]), ())
     }
 
     fn backward(&self, made: Made<()>) -> [Option<Vec<f32>>; 4] {
         let Made { operands: [x, ..], grad, .. } = made;
-        let mut dx = zeros_like(x);
+        let mut dx = unset_like(x);
         gate::geglu_backward(dims4(x)[3] / 2, values(x), grad, &mut dx);
         [Some(dx), None, None, None]
     }

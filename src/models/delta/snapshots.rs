@@ -85,10 +85,11 @@ impl Snapshots {
         if alike(original, weights).is_err() || !self.fits(original) {
             return Ok(());
         }
-        let before = self.words(original);
-        let words: Vec<u32> = before.zip(self.words(weights)).map(|(a, b)| a ^ b).collect();
-        let planes = (0..4).flat_map(|p| words.iter().map(move |word| (word >> (8 * p)) as u8));
-        let planes: Vec<u8> = planes.collect();
+        let words = self.changed(original, weights);
+        let mut planes = vec![0; 4 * words.len()];
+        for (p, plane) in planes.chunks_exact_mut(words.len().max(1)).enumerate() {
+            plane.iter_mut().zip(&words).for_each(|(byte, word)| *byte = (word >> (8 * p)) as u8);
+        }
         let failed = |e: std::io::Error| Error::Request(format!("a snapshot: {e}"));
         let mut zlib = ZlibEncoder::new(Vec::with_capacity(planes.len() / 2), Compression::fast());
         zlib.write_all(&planes).map_err(failed)?;
@@ -160,10 +161,19 @@ impl Snapshots {
         self.free.is_empty() || self.free.get(i / 8).is_some_and(|byte| byte >> (i % 8) & 1 == 1)
     }
 
-    /// The bits of what is listed: free weights, then running statistics.
-    fn words<'a>(&'a self, of: &'a HostWeights) -> impl Iterator<Item = u32> + 'a {
-        let values = of.values.iter().enumerate().filter(|(i, _)| self.is_free(*i));
-        values.map(|(_, value)| value).chain(&of.buffers).map(|value| value.to_bits())
+    /// What differs in the bits of what is listed: free weights, then running statistics.
+    fn changed(&self, original: &HostWeights, weights: &HostWeights) -> Vec<u32> {
+        let differ = |(a, b): (&f32, &f32)| a.to_bits() ^ b.to_bits();
+        let mut words = Vec::with_capacity(self.listed(original));
+        for (i, both) in original.values.chunks(8).zip(weights.values.chunks(8)).enumerate() {
+            let free =
+                if self.free.is_empty() { 0xff } else { self.free.get(i).copied().unwrap_or(0) };
+            let each = both.0.iter().zip(both.1).enumerate();
+            words
+                .extend(each.filter(|(bit, _)| free >> bit & 1 == 1).map(|(_, pair)| differ(pair)));
+        }
+        words.extend(original.buffers.iter().zip(&weights.buffers).map(differ));
+        words
     }
 
     /// How many values are listed of each step.

@@ -104,13 +104,15 @@ fn restore(theta: &mut Tensor<1>, original: &Tensor<1>, free: &Bits) {
         return;
     }
     let held = flex::on_cpu(original.clone());
-    let (held, now) = (flex::values(&held), flex::on_cpu(theta.clone()));
+    let held = flex::values(&held);
     let frozen = || free.gaps().take_while(|at| *at < held.len());
-    let moved = |at: usize| flex::values(&now)[at].to_bits() != held[at].to_bits();
-    if !frozen().any(moved) {
-        return;
+    {
+        let now = flex::on_cpu(theta.clone());
+        let now = flex::values(&now);
+        if frozen().all(|at| now[at].to_bits() == held[at].to_bits()) {
+            return;
+        }
     }
-    drop(now);
     let vector = std::mem::replace(theta, original.clone());
     *theta = flex::edit(vector, |theta| frozen().for_each(|at| theta[at] = held[at]));
 }

@@ -110,6 +110,8 @@ fn kernel_3_stride_1() {
         [2, 3, 5, 9, 7],
         [1, 4, 3, 2, 1],
         [3, 2, 17, 4, 3],
+        [3, 8, 21, 30, 11],
+        [1, 9, 16, 19, 8],
     ] {
         for pad in [SAME, LATE, NONE, [1, 2, 0, 1], [2; 4]] {
             if dims[2] + pad[0] + pad[2] >= 3 && dims[3] + pad[1] + pad[3] >= 3 {
@@ -169,6 +171,8 @@ fn batches_of_whole_vectors() {
         [16, 16, 14, 14, 24],
         [16, 8, 5, 9, 17],
         [64, 8, 8, 6, 8],
+        [16, 9, 29, 16, 8],
+        [16, 16, 16, 15, 12],
     ] {
         for pad in [SAME, LATE, NONE, [2; 4]] {
             check(shape(dims, 3, 1, pad));

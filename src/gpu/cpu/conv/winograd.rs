@@ -1,14 +1,16 @@
-//! 3 x 3 convolutions with stride 1 in 4 multiplications where the sum takes 9: Winograd's minimal
-//! filtering F(2x2, 3x3) (Lavin and Gray, CVPR 2016).
+//! 3 x 3 convolutions with stride 1 in 4 or 2.25 multiplications where the sum takes 9: Winograd's minimal
+//! filtering F(2x2, 3x3) and F(4x4, 3x3) (Lavin and Gray, CVPR 2016).
 //!
-//! Every 2 x 2 outputs come from a 4 x 4 window `d` of the input: `A'[(G g G') * (B' d B)]A`, whose
-//! product is element by element. Summed over input channels, each of the 16 elements is a matrix
-//! product of its own, `[c_out, c_in]` by `[c_in, windows]`. The scratch holds the even and the odd
-//! rows and columns apart, so that a vector of windows is 16 vectors of contiguous floats.
+//! Every tile of M x M outputs comes from a window `d` of W x W cells, W = M + 2: `A'[(G g G') * (B' d B)]A`, whose
+//! product is element by element. Summed over input channels, each of the W x W elements is a matrix
+//! product of its own, `[c_out, c_in]` by `[c_in, windows]`. The scratch holds every M-th row and column
+//! together, in M x M phases, so that a vector of windows is W x W vectors of contiguous floats.
 
+mod filter;
 mod forward;
 mod weight;
 
+pub use filter::{Filter, Four, Two};
 pub use forward::{Weights, run};
 pub use weight::grad_weight;
 
@@ -20,10 +22,13 @@ use super::ConvShape;
 use super::pack::copy;
 use super::plan::vectors;
 
-/// Elements of a window.
-const WINDOW: usize = 16;
 /// Floats of transformed input that one block of windows takes, about: a part of a core's cache.
 const BLOCK: usize = 24 << 10;
+/// Where tiles of four outputs a side pay: windows in an image, at least, and weights, at most. Transformed weights and
+/// their sums are four times as many, and few windows do not make up for fetching them.
+const FOUR: [usize; 2] = [4, 200 * 200];
+/// The same for the weights' gradient, which keeps several such sums.
+const FOUR_SUMMED: [usize; 2] = [16, 100 * 100];
 
 /// Some rows of windows, in scratch of their own.
 pub struct Band {
@@ -39,6 +44,8 @@ pub struct Band {
 
 /// Where the windows lie in scratch: `[channel][phase][row][col][image]`.
 pub struct Windows {
+    /// Rows and columns of outputs that a window makes: 2 or 4.
+    pub tile: usize,
     /// Channels, rows and columns of the dense images.
     dims: [usize; 3],
     /// Images side by side in the innermost axis: 1 or `LANES`.
@@ -53,9 +60,9 @@ pub struct Windows {
 impl Windows {
     /// The windows that cover a convolution's outputs. Images share vectors where one alone would
     /// leave much of them empty, and where there are groups of them for this many threads.
-    fn new(s: &ConvShape, threads: usize) -> Self {
+    fn new(s: &ConvShape, tile: usize, threads: usize) -> Self {
         let (lanes, _) = vector_shape();
-        let [rows, cols] = [s.out_h(), s.out_w()].map(|n| n.div_ceil(2));
+        let [rows, cols] = [s.out_h(), s.out_w()].map(|n| n.div_ceil(tile));
         let flat = (rows - 1) * (cols + 1) + cols;
         let few = s.batch > lanes && s.batch / lanes < threads;
         let wasteful = flat.next_multiple_of(lanes) * 5 > rows * cols * 6;
@@ -64,7 +71,7 @@ impl Windows {
         let group =
             if (wasteful || !few) && !small && s.batch.is_multiple_of(lanes) { lanes } else { 1 };
         let (dims, pad) = ([s.c_in, s.h, s.w], [s.pad[0], s.pad[1]]);
-        Self { dims, group, pad, size: [rows, cols], cols: cols + 1 }
+        Self { tile, dims, group, pad, size: [rows, cols], cols: cols + 1 }
     }
 
     fn band(&self, rows: Range<usize>) -> Band {
@@ -74,12 +81,22 @@ impl Windows {
         // lines, so that phases do not fall on the same sets.
         let cells = (rows.len() + 1) * self.cols * self.group + 2 * lanes;
         let phase = (cells.div_ceil(16) | 1) * 16;
-        Band { rows, phase, stride: 4 * phase, at, pitch }
+        Band { rows, phase, stride: self.tile * self.tile * phase, at, pitch }
     }
 
     /// All windows.
     pub fn whole(&self) -> Band {
         self.band(0..self.size[0])
+    }
+
+    /// Elements of a window.
+    fn elements(&self) -> usize {
+        (self.tile + 2) * (self.tile + 2)
+    }
+
+    /// Where a cell of the padded image lies in a channel's scratch, from the first of its windows on.
+    fn place<const M: usize>(&self, band: &Band, [y, x]: [usize; 2]) -> usize {
+        (y % M * M + x % M) * band.phase + (y / M * self.cols + x / M) * self.group
     }
 
     /// Whether this way takes clearly fewer multiplications than the sum over all taps would,
@@ -88,32 +105,41 @@ impl Windows {
         let (lanes, _) = vector_shape();
         let windows = (self.whole().at.len() * lanes) as f64 / self.group as f64;
         let taps = (s.out_h() * s.out_w()) as f64 * 9.0;
-        s.c_in.min(s.c_out) >= 8 && windows * (WINDOW as f64) < 0.8 * taps
+        s.c_in.min(s.c_out) >= 8 && windows * (self.elements() as f64) < 0.8 * taps
     }
 
     /// The windows of a convolution that is better computed this way. Images of a group share
     /// nothing but vectors: the numbers are the same however many threads there are.
     pub fn of(s: &ConvShape) -> Option<Self> {
-        Self::fitting(s, par::threads())
+        Self::fitting(s, FOUR, par::threads())
     }
 
     /// The same with images side by side, over which a sum is taken: in an order that must not
     /// depend on the threads.
     pub fn grouped(s: &ConvShape) -> Option<Self> {
-        Self::fitting(s, 1).filter(|windows| windows.group > 1)
+        Self::fitting(s, FOUR_SUMMED, 1).filter(|windows| windows.group > 1)
     }
 
-    fn fitting(s: &ConvShape, threads: usize) -> Option<Self> {
+    fn fitting(s: &ConvShape, four: [usize; 2], threads: usize) -> Option<Self> {
         let fits = s.kernel == 3 && s.stride == 1 && s.batch > 0 && s.out_h() * s.out_w() > 0;
-        fits.then(|| Self::new(s, threads)).filter(|windows| windows.pays(s))
+        let windows = fits.then(|| Self::new(s, tile(s, four), threads));
+        windows.filter(|windows| windows.pays(s))
     }
 
     /// Where each element of a window lies from the window's first float in the scratch.
-    fn offsets(&self, band: &Band) -> [usize; WINDOW] {
-        std::array::from_fn(|i| {
-            let (y, x) = (i / 4, i % 4);
-            (y % 2 * 2 + x % 2) * band.phase + (y / 2 * self.cols + x / 2) * self.group
-        })
+    fn offsets<const M: usize, const W: usize>(&self, band: &Band) -> [[usize; W]; W] {
+        std::array::from_fn(|y| std::array::from_fn(|x| self.place::<M>(band, [y, x])))
+    }
+
+    /// Where each output of a group's windows lies in what they make, `[place in a tile][window][image]`; none where
+    /// images are alone.
+    fn places<const M: usize>(&self, s: &ConvShape) -> Vec<usize> {
+        let (h, w) = if self.group > 1 { (s.out_h(), s.out_w()) } else { (0, 0) };
+        let [rows, cols] = self.size;
+        let place = |y: usize, x: usize| {
+            ((y % M * M + x % M) * rows * cols + y / M * cols + x / M) * self.group
+        };
+        (0..h).flat_map(|y| (0..w).map(move |x| place(y, x))).collect()
     }
 
     /// The windows in bands of whole rows, which are computed by themselves where there are fewer groups of images
@@ -130,19 +156,23 @@ impl Windows {
 
     /// Copies a group's images (dense), as far as a band's windows need them, to scratch, `[channel][stride]`.
     #[inline(always)]
-    pub fn pack<V: Simd>(&self, band: &Band, x: &[f32], cells: &mut [f32]) {
+    pub fn pack<V: Simd, const M: usize>(&self, band: &Band, x: &[f32], cells: &mut [f32]) {
         let [channels, h, w] = self.dims;
         if self.group > 1 {
             // Of every pixel: its place in a channel's scratch.
             let [top, left] = self.pad;
-            let place = |i| {
-                let (y, x) = (i / w + top, i % w + left);
-                (y % 2 * 2 + x % 2) * band.phase + (y / 2 * self.cols + x / 2) * self.group
-            };
-            let places: Vec<usize> = (0..h * w).map(place).collect();
+            let [mut places, mut around] = [0, 1].map(|_| Vec::with_capacity(h * w));
+            for y in 0..M * (self.size[0] + 1) {
+                for x in 0..M * self.cols {
+                    let inside = (top..top + h).contains(&y) && (left..left + w).contains(&x);
+                    let of = if inside { &mut places } else { &mut around };
+                    of.push(self.place::<M>(band, [y, x]));
+                }
+            }
             for (c, cells) in cells.chunks_exact_mut(band.stride).enumerate() {
-                // The padding around the pixels.
-                cells.fill(0.0);
+                for place in &around {
+                    V::splat(0.0).store(&mut cells[*place..]);
+                }
                 for first in steps(h * w, V::LANES) {
                     let mut pixels = [V::splat(0.0); 16];
                     for (n, pixels) in pixels.iter_mut().take(V::LANES).enumerate() {
@@ -156,22 +186,26 @@ impl Windows {
             }
             return;
         }
-        let mut padded = Scratch::zeroed(2 * self.cols + 2 * V::LANES + w);
+        let mut padded = Scratch::zeroed(M * (self.cols + V::LANES) + w);
         for (plane, cells) in x.chunks_exact(h * w).zip(cells.chunks_exact_mut(band.stride)) {
-            for y in 2 * band.rows.start..2 * (band.rows.end + 1) {
+            for y in M * band.rows.start..M * (band.rows.end + 1) {
                 let row = &mut padded[self.pad[1]..][..w];
                 match y.checked_sub(self.pad[0]).filter(|y| *y < h) {
                     Some(y) => copy(&plane[y * w..], row, w),
                     None => row.fill(0.0),
                 }
-                let (even, odd) = cells[y % 2 * 2 * band.phase..].split_at_mut(band.phase);
-                let to = (y / 2 - band.rows.start) * self.cols;
+                let phases = &mut cells[y % M * M * band.phase..];
+                let to = (y / M - band.rows.start) * self.cols;
                 for j in (0..self.cols).step_by(V::LANES) {
-                    let [first, second] = [0, V::LANES].map(|i| V::load(&padded[2 * j + i..]));
-                    let [e, o] = first.deinterleave(second);
+                    let mut columns = [V::splat(0.0); M];
+                    for (i, column) in columns.iter_mut().enumerate() {
+                        *column = V::load(&padded[M * j + i * V::LANES..]);
+                    }
+                    let columns = apart(columns);
                     // Past the row's end lies the next row, which comes later.
-                    e.store(&mut even[to + j..]);
-                    o.store(&mut odd[to + j..]);
+                    for (i, column) in columns.into_iter().enumerate() {
+                        column.store(&mut phases[i * band.phase + to + j..]);
+                    }
                 }
             }
         }
@@ -184,37 +218,69 @@ fn steps(n: usize, lanes: usize) -> impl Iterator<Item = usize> {
     (0..n.div_ceil(lanes)).map(move |i| (i * lanes).min(n - lanes))
 }
 
+/// The side of the tiles that a convolution's outputs are made in: by its shape alone, so that the numbers do not
+/// depend on the threads.
+fn tile(s: &ConvShape, [windows, weights]: [usize; 2]) -> usize {
+    let count = |m: usize| s.out_h().div_ceil(m) * s.out_w().div_ceil(m);
+    // Outputs past the edges are computed, too.
+    let fewer = 3 * 36 * count(4) < 2 * 16 * count(2);
+    if fewer && count(4) >= windows && s.c_in * s.c_out <= weights { 4 } else { 2 }
+}
+
+/// Every `M`-th lane of `M` vectors, from each of the first `M` on.
+#[inline(always)]
+fn apart<V: Simd, const M: usize>(mut all: [V; M]) -> [V; M] {
+    for _ in 0..M.ilog2() {
+        let old = all;
+        for i in 0..M / 2 {
+            [all[i], all[i + M / 2]] = old[2 * i].deinterleave(old[2 * i + 1]);
+        }
+    }
+    all
+}
+
+/// [`apart`] undone.
+#[inline(always)]
+fn together<V: Simd, const M: usize>(mut all: [V; M]) -> [V; M] {
+    for _ in 0..M.ilog2() {
+        let old = all;
+        for i in 0..M / 2 {
+            [all[2 * i], all[2 * i + 1]] = old[i].interleave(old[i + M / 2]);
+        }
+    }
+    all
+}
+
 /// `B' d B` of the windows `at`: from `cells [channel][stride]` to `[element][channel][window]`.
 #[inline(always)]
-fn transform<V: Simd>(
-    offsets: &[usize; WINDOW],
+fn transform<V: Simd, F: Filter<M, W>, const M: usize, const W: usize>(
+    offsets: &[[usize; W]; W],
     at: &[usize],
     stride: usize,
     cells: &[f32],
     to: &mut [f32],
 ) {
     let len = at.len() * V::LANES;
-    let plane = to.len() / WINDOW;
+    let plane = to.len() / (W * W);
     for (c, cells) in cells.chunks_exact(stride).enumerate() {
         for (i, &first) in at.iter().enumerate() {
-            let mut d = [V::splat(0.0); WINDOW];
-            for (d, offset) in d.iter_mut().zip(offsets) {
-                *d = V::load(&cells[first + offset..]);
-            }
-            for x in 0..4 {
-                let [a, b, c, e] = [d[x], d[4 + x], d[8 + x], d[12 + x]];
-                [d[x], d[4 + x], d[8 + x], d[12 + x]] = [a.sub(c), b.add(c), c.sub(b), b.sub(e)];
-            }
-            for y in 0..4 {
-                let [a, b, c, e] = [d[4 * y], d[4 * y + 1], d[4 * y + 2], d[4 * y + 3]];
-                d[4 * y] = a.sub(c);
-                d[4 * y + 1] = b.add(c);
-                d[4 * y + 2] = c.sub(b);
-                d[4 * y + 3] = b.sub(e);
+            let mut d = [[V::splat(0.0); W]; W];
+            for x in 0..W {
+                let mut column = [V::splat(0.0); W];
+                for y in 0..W {
+                    column[y] = V::load(&cells[first + offsets[y][x]..]);
+                }
+                let column = F::cells(column);
+                for y in 0..W {
+                    d[y][x] = column[y];
+                }
             }
             let place = c * len + i * V::LANES;
-            for (element, d) in d.into_iter().enumerate() {
-                d.store(&mut to[element * plane + place..]);
+            for y in 0..W {
+                let row = F::cells(d[y]);
+                for x in 0..W {
+                    row[x].store(&mut to[(y * W + x) * plane + place..]);
+                }
             }
         }
     }

@@ -1,9 +1,11 @@
 //! The forward convolution, and the input gradient, which is one with the kernels turned.
 
+use std::marker::PhantomData;
+
 use super::super::super::par::{Scratch, each, map, zeros};
 use super::super::super::simd::{Kernel, Simd, dispatch, runs, transpose, vector_shape};
 use super::super::ConvShape;
-use super::{BLOCK, Band, WINDOW, Windows, steps, transform};
+use super::{BLOCK, Band, Filter, Four, Two, Windows, steps, together, transform};
 
 /// Which weight a convolution multiplies with.
 pub struct Weights<'a> {
@@ -23,16 +25,33 @@ pub fn run(
     bias: Option<&[f32]>,
     out: &mut [f32],
 ) {
-    let weights = transformed(s, weights);
+    match windows.tile {
+        2 => filtered::<Two, 2, 4>(s, windows, x, weights, bias, out),
+        _ => filtered::<Four, 4, 6>(s, windows, x, weights, bias, out),
+    }
+}
+
+fn filtered<F: Filter<M, W>, const M: usize, const W: usize>(
+    s: &ConvShape,
+    windows: &Windows,
+    x: &[f32],
+    weights: &Weights,
+    bias: Option<&[f32]>,
+    out: &mut [f32],
+) {
+    let weights = transformed::<F, M, W>(s, weights);
     let group = windows.group;
     let bands = windows.bands(s.batch / group);
     let (x_len, plane) = (group * x.len() / s.batch, s.out_h() * s.out_w());
     let multiply = |x, band, result: &mut [f32]| {
-        dispatch(Products { s, windows, band, x, weights: &weights, bias, result });
+        let (weights, filter) = (&weights[..], PhantomData::<F>);
+        dispatch(Products { s, windows, band, x, weights, bias, result, filter });
     };
+    let places = windows.places::<M>(s);
     let write = |result: &[f32], band: &Band, out: &mut [f32]| {
-        dispatch(Outputs { s, windows, band, result, out });
+        dispatch(Outputs::<M> { s, places: &places, band, result, out });
     };
+    let channel_len = channel_len::<M>;
     let length = |band: &Band| s.c_out * channel_len(band);
     if let [band] = &bands[..] {
         let tasks = x.chunks(x_len).zip(out.chunks_mut(group * s.c_out * plane)).collect();
@@ -59,10 +78,11 @@ pub fn run(
     });
 }
 
-/// Floats of a channel's four planes of outputs in a band, and what vectors read past the last.
-fn channel_len(band: &Band) -> usize {
+/// Floats of a channel's planes of outputs in a band, one for each place in a tile, and what vectors read past the
+/// last.
+fn channel_len<const M: usize>(band: &Band) -> usize {
     let (lanes, _) = vector_shape();
-    (4 * band.at.len() + 1) * lanes
+    (M * M * band.at.len() + 1) * lanes
 }
 
 /// Output channels of a block of weights.
@@ -70,10 +90,13 @@ const ROWS: usize = 8;
 
 /// `G g G'` of every kernel, `[block of channels][element][c_in][channel of the block]`; channels
 /// that are not there are zeros.
-fn transformed(s: &ConvShape, weights: &Weights) -> Vec<f32> {
+fn transformed<F: Filter<M, W>, const M: usize, const W: usize>(
+    s: &ConvShape,
+    weights: &Weights,
+) -> Vec<f32> {
     let [out_stride, in_stride] = weights.strides;
-    let mut all = zeros(s.c_out.div_ceil(ROWS) * WINDOW * s.c_in * ROWS);
-    each(all.chunks_mut(WINDOW * s.c_in * ROWS).enumerate().collect(), |(block, to)| {
+    let mut all = zeros(s.c_out.div_ceil(ROWS) * W * W * s.c_in * ROWS);
+    each(all.chunks_mut(W * W * s.c_in * ROWS).enumerate().collect(), |(block, to)| {
         for channel in 0..s.c_in {
             let mut g = [[0.0; ROWS]; 9];
             let there = ROWS.min(s.c_out - block * ROWS);
@@ -85,13 +108,11 @@ fn transformed(s: &ConvShape, weights: &Weights) -> Vec<f32> {
                 }
             }
             // Down the columns, then along the rows.
-            let a = spread([g[0], g[3], g[6]]);
-            let b = spread([g[1], g[4], g[7]]);
-            let c = spread([g[2], g[5], g[8]]);
-            for y in 0..4 {
-                let row = spread([a[y], b[y], c[y]]);
+            let columns = [0, 1, 2].map(|x| F::taps([g[x], g[3 + x], g[6 + x]]));
+            for y in 0..W {
+                let row = F::taps(columns.map(|column| column[y]));
                 for (x, values) in row.iter().enumerate() {
-                    let at = ((4 * y + x) * s.c_in + channel) * ROWS;
+                    let at = ((W * y + x) * s.c_in + channel) * ROWS;
                     to[at..at + ROWS].copy_from_slice(values);
                 }
             }
@@ -100,20 +121,8 @@ fn transformed(s: &ConvShape, weights: &Weights) -> Vec<f32> {
     all
 }
 
-/// `G` times three values, for each channel of a block.
-#[inline(always)]
-fn spread([a, b, c]: [[f32; ROWS]; 3]) -> [[f32; ROWS]; 4] {
-    let mut all = [a, [0.0; ROWS], [0.0; ROWS], c];
-    for o in 0..ROWS {
-        let (even, odd) = (0.5 * (a[o] + c[o]), 0.5 * b[o]);
-        all[1][o] = even + odd;
-        all[2][o] = even - odd;
-    }
-    all
-}
-
 /// One group of images, a band, all output channels.
-struct Products<'a> {
+struct Products<'a, F, const M: usize, const W: usize> {
     s: &'a ConvShape,
     windows: &'a Windows,
     band: &'a Band,
@@ -122,33 +131,34 @@ struct Products<'a> {
     bias: Option<&'a [f32]>,
     /// `[channel][plane of outputs][window]`
     result: &'a mut [f32],
+    filter: PhantomData<F>,
 }
 
-impl Kernel for Products<'_> {
+impl<F: Filter<M, W>, const M: usize, const W: usize> Kernel for Products<'_, F, M, W> {
     type Output = ();
     #[inline(always)]
     fn run<V: Simd>(self) {
         let Self { s, windows, band, .. } = self;
         let mut cells = Scratch::any(s.c_in * band.stride);
-        windows.pack::<V>(band, self.x, &mut cells);
+        windows.pack::<V, M>(band, self.x, &mut cells);
         let vectors = band.at.len();
         // Whole tiles of vectors, as many as the cache holds.
-        let most = BLOCK / (WINDOW * s.c_in * V::LANES) / V::VECTORS * V::VECTORS;
+        let most = BLOCK / (W * W * s.c_in * V::LANES) / V::VECTORS * V::VECTORS;
         let most = most.clamp(V::VECTORS, vectors.next_multiple_of(V::VECTORS));
         let channels = s.c_out.next_multiple_of(ROWS);
-        let mut input = Scratch::any(WINDOW * s.c_in * most * V::LANES);
-        let mut products = Scratch::any(WINDOW * channels * most * V::LANES);
+        let mut input = Scratch::any(W * W * s.c_in * most * V::LANES);
+        let mut products = Scratch::any(W * W * channels * most * V::LANES);
         let apart = vectors * V::LANES;
         for first in (0..vectors).step_by(most) {
             let at = &band.at[first..vectors.min(first + most)];
             let len = at.len() * V::LANES;
-            let input = &mut input[..WINDOW * s.c_in * len];
-            transform::<V>(&windows.offsets(band), at, band.stride, &cells, input);
+            let input = &mut input[..W * W * s.c_in * len];
+            transform::<V, F, M, W>(&windows.offsets::<M, W>(band), at, band.stride, &cells, input);
             let all =
                 input.chunks_exact(s.c_in * len).zip(products.chunks_exact_mut(channels * len));
-            for (element, (input, products)) in all.take(WINDOW).enumerate() {
+            for (element, (input, products)) in all.take(W * W).enumerate() {
                 for (block, products) in products.chunks_exact_mut(ROWS * len).enumerate() {
-                    let weights = &self.weights[(block * WINDOW + element) * s.c_in * ROWS..];
+                    let weights = &self.weights[(block * W * W + element) * s.c_in * ROWS..];
                     multiply::<V>(&weights[..s.c_in * ROWS], input, at.len(), products);
                 }
             }
@@ -156,7 +166,8 @@ impl Kernel for Products<'_> {
             for (o, result) in results.enumerate() {
                 let bias = self.bias.map_or(0.0, |b| b[o]);
                 let to = &mut result[first * V::LANES..];
-                gather::<V>(&products[o * len..], channels * len, at.len(), bias, to, apart);
+                let products = (&products[o * len..], channels * len);
+                gather::<V, F, M, W>(products, at.len(), bias, to, apart);
             }
         }
     }
@@ -216,12 +227,11 @@ fn tile<V: Simd, const C: usize, const P: usize>(
     }
 }
 
-/// `A' m A` of a channel's windows, whose elements are `plane` apart: the four outputs of each go to
-/// four planes, `apart` from each other.
+/// `A' m A` of a channel's windows, whose elements are `plane` apart: the outputs of each go to planes of their own,
+/// `apart` from each other.
 #[inline(always)]
-fn gather<V: Simd>(
-    products: &[f32],
-    plane: usize,
+fn gather<V: Simd, F: Filter<M, W>, const M: usize, const W: usize>(
+    (products, plane): (&[f32], usize),
     vectors: usize,
     bias: f32,
     to: &mut [f32],
@@ -230,48 +240,49 @@ fn gather<V: Simd>(
     let bias = V::splat(bias);
     for i in 0..vectors {
         let at = i * V::LANES;
-        let mut m = [V::splat(0.0); WINDOW];
-        for (element, m) in m.iter_mut().enumerate() {
-            *m = V::load(&products[element * plane + at..]);
+        let mut rows = [[bias; W]; M];
+        for x in 0..W {
+            let mut column = [bias; W];
+            for y in 0..W {
+                column[y] = V::load(&products[(W * y + x) * plane + at..]);
+            }
+            let column = F::outputs(column);
+            for y in 0..M {
+                rows[y][x] = column[y];
+            }
         }
-        let mut upper = [bias; 4];
-        let mut lower = [bias; 4];
-        for x in 0..4 {
-            let [a, b, c, e] = [m[x], m[4 + x], m[8 + x], m[12 + x]];
-            upper[x] = a.add(b).add(c);
-            lower[x] = b.sub(c).sub(e);
-        }
-        for (y, [a, b, c, e]) in [upper, lower].into_iter().enumerate() {
-            a.add(b).add(c).add(bias).store(&mut to[2 * y * apart + at..]);
-            b.sub(c).sub(e).add(bias).store(&mut to[(2 * y + 1) * apart + at..]);
+        for y in 0..M {
+            let row = F::outputs(rows[y]);
+            for x in 0..M {
+                row[x].add(bias).store(&mut to[(M * y + x) * apart + at..]);
+            }
         }
     }
 }
 
-/// Writes a channel's outputs in a band, even and odd rows and columns apart, to the dense planes of a group's
+/// Writes a channel's outputs in a band, a plane for each place in a tile, to the dense planes of a group's
 /// images; `out` starts at the channel's plane in the first.
-struct Outputs<'a> {
+struct Outputs<'a, const M: usize> {
     s: &'a ConvShape,
-    windows: &'a Windows,
+    /// [`Windows::places`].
+    places: &'a [usize],
     band: &'a Band,
     /// `[plane of outputs][window]`
     result: &'a [f32],
     out: &'a mut [f32],
 }
 
-impl Kernel for Outputs<'_> {
+impl<const M: usize> Kernel for Outputs<'_, M> {
     type Output = ();
     #[inline(always)]
     fn run<V: Simd>(self) {
-        let Self { s, windows, band, result: from, out } = self;
+        let Self { s, places, band, result: from, out } = self;
         let (h, w, apart) = (s.out_h(), s.out_w(), band.at.len() * V::LANES);
-        if windows.group > 1 {
+        if !places.is_empty() {
             for first in steps(h * w, V::LANES) {
                 let mut pixels = [V::splat(0.0); 16];
-                for (i, pixels) in pixels.iter_mut().take(V::LANES).enumerate() {
-                    let (y, x) = ((first + i) / w, (first + i) % w);
-                    let at = (y / 2 * band.pitch + x / 2) * V::LANES;
-                    *pixels = V::load(&from[(y % 2 * 2 + x % 2) * apart + at..]);
+                for (pixels, place) in pixels.iter_mut().zip(&places[first..][..V::LANES]) {
+                    *pixels = V::load(&from[*place..]);
                 }
                 transpose(&mut pixels);
                 for (n, pixels) in pixels.into_iter().take(V::LANES).enumerate() {
@@ -280,22 +291,25 @@ impl Kernel for Outputs<'_> {
             }
             return;
         }
-        let mut pair = Scratch::any(2 * V::LANES);
-        for y in 2 * band.rows.start..h.min(2 * band.rows.end) {
-            for j in (0..w.div_ceil(2)).step_by(V::LANES) {
-                let at = y % 2 * 2 * apart + (y / 2 - band.rows.start) * band.pitch + j;
-                let even = V::load(&from[at..]);
-                let [first, second] = even.interleave(V::load(&from[at + apart..]));
-                let to = &mut out[y * w + 2 * j..];
+        let mut last = Scratch::any(M * V::LANES);
+        for y in M * band.rows.start..h.min(M * band.rows.end) {
+            for j in (0..w.div_ceil(M)).step_by(V::LANES) {
+                let at = y % M * M * apart + (y / M - band.rows.start) * band.pitch + j;
+                let mut pixels = [V::splat(0.0); M];
+                for (i, pixels) in pixels.iter_mut().enumerate() {
+                    *pixels = V::load(&from[at + i * apart..]);
+                }
+                let pixels = together(pixels);
+                let to = &mut out[y * w + M * j..];
                 // What is written past the row's end is overwritten by the next.
-                if to.len() >= 2 * V::LANES {
-                    first.store(to);
-                    second.store(&mut to[V::LANES..]);
-                } else {
-                    first.store(&mut pair);
-                    second.store(&mut pair[V::LANES..]);
-                    let n = to.len().min(w - 2 * j);
-                    to[..n].copy_from_slice(&pair[..n]);
+                let whole = to.len() >= M * V::LANES;
+                let place = if whole { &mut *to } else { &mut last[..] };
+                for (pixels, place) in pixels.into_iter().zip(place.chunks_exact_mut(V::LANES)) {
+                    pixels.store(place);
+                }
+                if !whole {
+                    let n = to.len().min(w - M * j);
+                    to[..n].copy_from_slice(&last[..n]);
                 }
             }
         }

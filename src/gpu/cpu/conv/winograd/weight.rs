@@ -1,11 +1,13 @@
 //! The weight gradient: the forward pass turned around, `G' [Σ (A g A') (B' d B)] G` with `g` the
 //! gradient of a window's four outputs.
 
+use std::marker::PhantomData;
+
 use super::super::super::par::Scratch;
 use super::super::super::simd::{Kernel, Simd, dispatch, transpose};
 use super::super::ConvShape;
 use super::super::sums::{LINE, Parts, Products, Totals, columns, scatter};
-use super::{BLOCK, WINDOW, Windows, steps, transform};
+use super::{BLOCK, Filter, Four, Two, Windows, steps, transform};
 
 /// `grad_w [c_out, c_in, 3, 3]`, for windows whose images lie side by side.
 pub fn grad_weight(
@@ -15,16 +17,30 @@ pub fn grad_weight(
     grad_out: &[f32],
     grad_w: &mut [f32],
 ) {
-    let parts = Parts::new(s, WINDOW * s.c_in, windows.group);
+    match windows.tile {
+        2 => filtered::<Two, 2, 4>(s, windows, x, grad_out, grad_w),
+        _ => filtered::<Four, 4, 6>(s, windows, x, grad_out, grad_w),
+    }
+}
+
+fn filtered<F: Filter<M, W>, const M: usize, const W: usize>(
+    s: &ConvShape,
+    windows: &Windows,
+    x: &[f32],
+    grad_out: &[f32],
+    grad_w: &mut [f32],
+) {
+    let parts = Parts::new(s, W * W * s.c_in, windows.group);
     let add = |first, [x, grad_out]: [&[f32]; 2], sums: &mut [f32]| {
         let range = [first, parts.width.min(s.c_out - first), parts.width];
-        dispatch(Group { s, windows, range, x, grad_out, sums });
+        dispatch(Group::<F, M, W> { s, windows, range, x, grad_out, sums, filter: PhantomData });
     };
-    parts.run(s, [x, grad_out], grad_w, add, |totals, grad_w| write(&totals, s.c_in, grad_w));
+    let write = |totals: Totals, grad_w: &mut [f32]| write::<F, M, W>(&totals, s.c_in, grad_w);
+    parts.run(s, [x, grad_out], grad_w, add, write);
 }
 
 /// A group of images and a range of output channels.
-struct Group<'a> {
+struct Group<'a, F, const M: usize, const W: usize> {
     s: &'a ConvShape,
     windows: &'a Windows,
     /// The first channel, how many there are, and how many are computed.
@@ -33,9 +49,10 @@ struct Group<'a> {
     grad_out: &'a [f32],
     /// `[element][c_in][width]`
     sums: &'a mut [f32],
+    filter: PhantomData<F>,
 }
 
-impl Kernel for Group<'_> {
+impl<F: Filter<M, W>, const M: usize, const W: usize> Kernel for Group<'_, F, M, W> {
     type Output = ();
     #[inline(always)]
     fn run<V: Simd>(self) {
@@ -43,7 +60,7 @@ impl Kernel for Group<'_> {
         let (h, w) = (s.out_h(), s.out_w());
         let band = windows.whole();
         let mut cells = Scratch::any(s.c_in * band.stride);
-        windows.pack::<V>(&band, self.x, &mut cells);
+        windows.pack::<V, M>(&band, self.x, &mut cells);
         // The gradient with channels innermost, `[image][pixel][width]`.
         let mut pixels = Scratch::any(V::LANES * h * w * width);
         let images = self.grad_out.chunks_exact(s.c_out * h * w);
@@ -51,19 +68,26 @@ impl Kernel for Group<'_> {
             turn::<V>(&from[first * h * w..(first + channels) * h * w], h * w, width, to);
         }
         let most = (BLOCK / (s.c_in.max(width) * V::LANES)).clamp(4, band.at.len().max(4));
-        let mut input = Scratch::any(WINDOW * s.c_in * most * V::LANES);
-        let mut gradient = Scratch::any(WINDOW * width * most * V::LANES);
+        let mut input = Scratch::any(W * W * s.c_in * most * V::LANES);
+        let mut gradient = Scratch::any(W * W * width * most * V::LANES);
         for start in (0..band.at.len()).step_by(most) {
             let at = &band.at[start..band.at.len().min(start + most)];
             let len = at.len() * V::LANES;
-            let input = &mut input[..WINDOW * s.c_in * len];
-            transform::<V>(&windows.offsets(&band), at, band.stride, &cells, input);
-            let gradient = &mut gradient[..WINDOW * width * len];
+            let input = &mut input[..W * W * s.c_in * len];
+            transform::<V, F, M, W>(
+                &windows.offsets::<M, W>(&band),
+                at,
+                band.stride,
+                &cells,
+                input,
+            );
+            let gradient = &mut gradient[..W * W * width * len];
             for i in 0..at.len() {
-                let (y, x) = ((start + i) / band.pitch * 2, (start + i) % band.pitch * 2);
+                let (y, x) = ((start + i) / band.pitch * M, (start + i) % band.pitch * M);
                 for (n, image) in pixels.chunks_exact(h * w * width).enumerate() {
                     let place = (i * V::LANES + n) * width;
-                    outputs::<V>(image, [h, w], [y, x], width, &mut gradient[place..], len * width);
+                    let to = &mut gradient[place..];
+                    outputs::<V, F, M, W>(image, [h, w], [y, x], width, to, len * width);
                 }
             }
             let (places, rows): (Vec<_>, Vec<_>) =
@@ -100,10 +124,10 @@ fn turn<V: Simd>(from: &[f32], pixels: usize, width: usize, to: &mut [f32]) {
     }
 }
 
-/// `A g A'` of the window at an output pixel of an image, `[pixel][width]`, to 16 places `plane`
+/// `A g A'` of the window at an output pixel of an image, `[pixel][width]`, to its elements' places, `plane`
 /// apart. Outputs past the image's edges are zeros.
 #[inline(always)]
-fn outputs<V: Simd>(
+fn outputs<V: Simd, F: Filter<M, W>, const M: usize, const W: usize>(
     image: &[f32],
     [h, w]: [usize; 2],
     [y, x]: [usize; 2],
@@ -112,7 +136,7 @@ fn outputs<V: Simd>(
     plane: usize,
 ) {
     for c in (0..width).step_by(V::LANES) {
-        let mut g = [[V::splat(0.0); 2]; 2];
+        let mut g = [[V::splat(0.0); M]; M];
         for (dy, row) in g.iter_mut().enumerate() {
             for (dx, v) in row.iter_mut().enumerate() {
                 if y + dy < h && x + dx < w {
@@ -120,44 +144,39 @@ fn outputs<V: Simd>(
                 }
             }
         }
-        let [upper, lower] = [along(g[0]), along(g[1])];
-        for x in 0..4 {
-            let column = along([upper[x], lower[x]]);
-            for (y, v) in column.iter().enumerate() {
-                v.store(&mut to[(4 * y + x) * plane + c..]);
+        let mut rows = [[V::splat(0.0); W]; M];
+        for y in 0..M {
+            rows[y] = F::gradients(g[y]);
+        }
+        for x in 0..W {
+            let mut column = [V::splat(0.0); M];
+            for y in 0..M {
+                column[y] = rows[y][x];
+            }
+            let column = F::gradients(column);
+            for y in 0..W {
+                column[y].store(&mut to[(W * y + x) * plane + c..]);
             }
         }
     }
 }
 
-/// `A` times two values.
-#[inline(always)]
-fn along<V: Simd>([a, b]: [V; 2]) -> [V; 4] {
-    [a, a.add(b), a.sub(b), V::splat(0.0).sub(b)]
-}
-
 /// Turns the sums `[element][c_in]` into `grad_w [channel][c_in][9]`: `G' u G`.
-fn write(totals: &Totals, c_in: usize, grad_w: &mut [f32]) {
+fn write<F: Filter<M, W>, const M: usize, const W: usize>(
+    totals: &Totals,
+    c_in: usize,
+    grad_w: &mut [f32],
+) {
     for c in 0..c_in {
-        let u: [_; WINDOW] = totals.rows(|element| element * c_in + c);
-        let columns: [_; 4] =
-            std::array::from_fn(|x| gathered([u[x], u[4 + x], u[8 + x], u[12 + x]]));
+        let rows: [[[f32; LINE]; W]; W] =
+            std::array::from_fn(|y| totals.rows(|x| (W * y + x) * c_in + c));
+        let columns: [[[f32; LINE]; 3]; W] =
+            std::array::from_fn(|x| F::taps_gradients(rows.map(|row| row[x])));
         for y in 0..3 {
-            let row = gathered(std::array::from_fn(|x| columns[x][y]));
+            let row = F::taps_gradients(columns.map(|column| column[y]));
             for (x, values) in row.iter().enumerate() {
                 scatter(values, &mut grad_w[c * 9 + 3 * y + x..], c_in * 9);
             }
         }
     }
-}
-
-/// `G'` times four values, for each channel.
-#[inline(always)]
-fn gathered([a, b, c, d]: [[f32; LINE]; 4]) -> [[f32; LINE]; 3] {
-    let mut all = [[0.0; LINE]; 3];
-    for o in 0..LINE {
-        let (sum, difference) = (0.5 * (b[o] + c[o]), 0.5 * (b[o] - c[o]));
-        [all[0][o], all[1][o], all[2][o]] = [a[o] + sum, difference, sum + d[o]];
-    }
-    all
 }
