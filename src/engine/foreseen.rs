@@ -12,8 +12,6 @@ use crate::words::{Estimator, Extent};
 
 /// The name of the looks at a model while it is trained.
 pub const PREVIEW: &str = "Preview";
-/// The name of the first of them, which is too short to be foreseen.
-pub const FIRST: &str = "First preview";
 
 /// Passes of an item through the network: forward and back, and guided.
 const GRADIENT: f64 = 3.0;

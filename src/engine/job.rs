@@ -199,6 +199,9 @@ pub struct LiveStep {
     pub parts: LossParts,
     /// What the model shows now, from the same noise or the same pictures as before.
     pub grid: Option<Arc<Grid>>,
+    /// The first row of what is to be forgotten alone, before all others are drawn for the first time.
+    #[serde(default)]
+    pub glimpse: Option<Arc<Grid>>,
 }
 
 /// A job's result.

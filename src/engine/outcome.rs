@@ -107,15 +107,22 @@ impl Grid {
         &self.pixels[(row * self.columns + column) * each..][..each]
     }
 
-    /// The same with the row of another from `row` on, and nothing seen in the others: they were not drawn with it.
-    pub fn only_with(&self, row: usize, other: &Self) -> Self {
-        let mut grid = Self { seen: vec![None; self.seen.len()], ..self.clone() };
+    /// The same with the pictures of another's one row in place of its own, by class and name, and that row; `None`
+    /// where it has no such row.
+    pub fn with_row_of(&self, other: &Self) -> Option<(usize, Self)> {
+        let named = |row: usize| other.names.first() == self.names.get(row);
+        let row =
+            (0..self.rows.len()).find(|&r| other.rows.first() == self.rows.get(r) && named(r))?;
+        let mut grid = self.clone();
         let size = other.pixels.len();
-        if other.seen.len() == self.columns && (row + 1) * size <= grid.pixels.len() {
-            grid.pixels[row * size..][..size].copy_from_slice(&other.pixels);
-            grid.seen[row * self.columns..][..self.columns].copy_from_slice(&other.seen);
+        let pixels = grid.pixels.get_mut(row * size..(row + 1) * size)?;
+        let seen = grid.seen.get_mut(row * self.columns..(row + 1) * self.columns)?;
+        if seen.len() != other.seen.len() || self.tile != other.tile {
+            return None;
         }
-        grid
+        pixels.copy_from_slice(&other.pixels);
+        seen.copy_from_slice(&other.seen);
+        Some((row, grid))
     }
 
     /// Whether there are pixels and answers for every tile.
@@ -150,6 +157,29 @@ impl From<&DeviceInfo> for DeviceReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_of_its_own_kind_is_taken_over_and_no_other() {
+        let grid = |rows: &[usize], at: u8| {
+            let n = 2 * rows.len();
+            let pixels = (0..4 * n).map(|i| at + i as u8).collect();
+            let rows = rows.iter().map(|row| Some(*row)).collect();
+            Grid::new(rows, [1, 2, 2], pixels, vec![Some((usize::from(at), 1.0)); n])
+        };
+        let (before, now) = (grid(&[4, 7, 9], 0), grid(&[7], 100));
+        let (row, mixed) = before.with_row_of(&now).unwrap();
+        assert_eq!((row, mixed.is_whole()), (1, true));
+        for (at, of) in [(0, &before), (2, &before)] {
+            assert_eq!(mixed.pixels_of(at, 1), of.pixels_of(at, 1));
+            assert_eq!(mixed.seen_in(at, 1), of.seen_in(at, 1));
+        }
+        assert_eq!(mixed.pixels_of(1, 0), now.pixels_of(0, 0));
+        assert_eq!(mixed.seen_in(1, 0), now.seen_in(0, 0));
+        assert!(before.with_row_of(&grid(&[5], 100)).is_none());
+        let named = Grid { names: vec!["a cat".into()], ..now };
+        assert!(before.with_row_of(&named).is_none(), "of no prompt");
+        assert!(before.with_row_of(&Grid { columns: 1, ..grid(&[7, 7], 3) }).is_none());
+    }
 
     #[test]
     fn a_line_of_a_log_has_its_parts_beside_the_loss_and_an_older_one_reads_without() {

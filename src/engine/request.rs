@@ -45,8 +45,8 @@ pub struct Asked {
 /// A look at a model while it is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// Early, at what is to be forgotten alone where pictures take their time: a person waits to see it change.
-    First,
+    /// At the first row that is to be forgotten alone, because a person waits to see it change.
+    Glimpse,
     Whole,
 }
 
@@ -137,12 +137,17 @@ impl Request {
         (looks > 0).then(|| self.asked().plan.steps.div_ceil(looks).max(1))
     }
 
-    /// What is looked at after an update.
+    /// What is looked at after an update: for the first time early, where pictures take their time at a part of them.
     pub fn look_after(&self, step: usize) -> Option<Look> {
         let every = self.every()?;
+        let draws = match self {
+            Classes(of) => of.model.unet().is_some() && of.set.class.is_some(),
+            OfPrompts(_) => true,
+        };
         match step.is_multiple_of(every) {
             true => Some(Look::Whole),
-            false => (step == every.div_ceil(8)).then_some(Look::First),
+            false if step != every.div_ceil(8) => None,
+            false => Some(if draws { Look::Glimpse } else { Look::Whole }),
         }
     }
 
@@ -218,7 +223,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// A quick look at what some weights make.
+    /// A quick look at what some weights make: all rows of a pane, or one.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
@@ -226,39 +231,18 @@ impl Work<'_> {
         match request {
             Classes(of) => {
                 let (columns, options) = (of.columns(), of.sampling().quick());
-                let class = of.set.class.filter(|_| look == Look::First);
-                match class.filter(|_| of.model.unet().is_some()) {
-                    Some(class) => {
-                        let rows = vec![Some(class)];
-                        let drawn =
-                            self.samples(&of.model, weights, rows, columns, &options).await?;
-                        let before = self.shown_before(of).await?;
-                        Ok(before.only_with(class, &drawn))
-                    }
-                    None => self.grid(&of.model, weights, &of.data.test, columns, &options).await,
+                if look == Look::Glimpse {
+                    let rows = vec![of.set.class];
+                    return self.samples(&of.model, weights, rows, columns, &options).await;
                 }
+                self.grid(&of.model, weights, &of.data.test, columns, &options).await
             }
             OfPrompts(of) => {
+                let rows = if look == Look::Glimpse { 1 } else { usize::MAX };
                 let (weights, options) = (of.with(weights), of.options.quick());
-                match look {
-                    Look::First => {
-                        let drawn = of.first_rows(1, &weights, &options, self.job).await?;
-                        Ok(self.pane_before(of).await?.grid.only_with(0, &drawn))
-                    }
-                    Look::Whole => of.pane(&weights, &options, self.job).await,
-                }
+                of.first_rows(rows, &weights, &options, self.job).await
             }
         }
-    }
-
-    /// What a pane shows of the unchanged model; drawn once.
-    ///
-    /// # Errors
-    /// Cancelled, or the device failed.
-    async fn shown_before(&mut self, of: &Setting) -> Result<Arc<Grid>> {
-        let (start, options) = (of.asked.recipe.start(), of.sampling());
-        let name = (&*start, &*of.asked.recipe.data);
-        self.shown_once(name, &of.model, &of.data.test, of.columns(), &options).await
     }
 
     /// What the original does over as many pictures, and what a pane shows of it; measured once.
@@ -272,7 +256,11 @@ impl Work<'_> {
                 let measured = self.measure_once(&start, &of.model, of, n).await?;
                 let mut measured = Measured::clone(&measured);
                 if measured.grid.rows.is_empty() {
-                    measured.grid = self.shown_before(of).await?;
+                    let Recipe { data, budget, .. } = &of.asked.recipe;
+                    let (columns, options) = (budget.sizes().columns, of.sampling());
+                    let (name, test) = ((&*start, &**data), &of.data.test);
+                    let shown = self.shown_once(name, &of.model, test, columns, &options);
+                    measured.grid = shown.await?;
                 }
                 Ok(measured)
             }

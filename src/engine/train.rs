@@ -200,7 +200,7 @@ impl Work<'_> {
                 let loss = finite(loss).await?;
                 trial.check(loss)?;
                 let (step, parts) = (trainer.step, LossParts::default());
-                let live = LiveStep { step, steps, loss, parts, grid: None };
+                let live = LiveStep { step, steps, loss, parts, grid: None, glimpse: None };
                 send(Event::Step { id, live });
             }
             let stop = self.job.advance(1).await;

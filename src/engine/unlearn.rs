@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use burn::tensor::{Device, Tensor};
 use web_time::Instant;
 
-use super::foreseen::{Ahead, FIRST, PREVIEW};
+use super::foreseen::{Ahead, PREVIEW};
 use super::past::Past;
 use super::request::Look;
 use super::under_way::{At, Found, Safekeeping, StateFile, UnderWay};
@@ -163,20 +163,19 @@ impl Work<'_> {
                 past.keep(request, &unlearner.weights(), step).await?;
             }
             let wanted = self.job.wants_previews() && !unlearner.finished();
-            let grid = match due.filter(|_| wanted) {
-                // A preview is not progress of the training phase.
-                Some(look) => {
-                    let (clock, job) = (Instant::now(), &mut self.job.quiet());
-                    let mut within = Work { session: self.session, job, on: self.on };
-                    let grid = within.look(request, &unlearner.weights(), look).await?;
-                    // How long the others take is not told by the first.
-                    let phase = if look == Look::Whole { PREVIEW } else { FIRST };
-                    self.job.beside(phase, 1, clock.elapsed());
-                    Some(Arc::new(grid))
+            let mut live = LiveStep { step, steps, loss, parts, grid: None, glimpse: None };
+            // A preview is not progress of the training phase.
+            if let Some(look) = due.filter(|_| wanted) {
+                let (clock, job) = (Instant::now(), &mut self.job.quiet());
+                let mut within = Work { session: self.session, job, on: self.on };
+                let grid = Arc::new(within.look(request, &unlearner.weights(), look).await?);
+                match look {
+                    Look::Glimpse => live.glimpse = Some(grid),
+                    Look::Whole => live.grid = Some(grid),
                 }
-                None => None,
-            };
-            let live = LiveStep { step, steps, loss, parts, grid };
+                let units = usize::from(look == Look::Whole);
+                self.job.beside(PREVIEW, units, clock.elapsed());
+            }
             send(Event::Step { id, live });
             under_way.keep(unlearner, At::Update, self.job);
             self.job.advance(1).await?;

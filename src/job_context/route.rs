@@ -88,7 +88,9 @@ impl Route {
         let from = self.now.unwrap_or(0);
         if let Some(leg) = self.legs.iter_mut().skip(from).find(|l| l.phase == phase) {
             leg.done = (leg.done + units).min(leg.units);
-            self.learn(phase, took.as_secs_f64() / units.max(1) as f64);
+            if units > 0 {
+                self.learn(phase, took.as_secs_f64() / units as f64);
+            }
         }
     }
 

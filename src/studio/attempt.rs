@@ -24,6 +24,9 @@ pub struct Attempt {
     pub steps: usize,
     /// Pictures by the number of updates before them; step 0 is the unchanged model.
     pub snapshots: Vec<(usize, Arc<Grid>)>,
+    /// After how many updates the first row of what is to be forgotten was seen, before all were: which row, and the
+    /// unchanged model's pictures with it.
+    pub glimpse: Option<(usize, usize, Arc<Grid>)>,
     /// What was measured of what it ended with, while that goes on.
     pub measured: Option<Metrics>,
     pub run: Option<Arc<Run>>,
@@ -147,7 +150,12 @@ impl Attempt {
         self.cut(live.step.saturating_sub(1));
         self.snapshots.retain(|(step, _)| *step < live.step.max(1));
         self.note(live.step, live.loss, live.parts);
+        if let Some(seen) = live.glimpse {
+            let with = self.at(None).1.with_row_of(&seen);
+            self.glimpse = with.map(|(row, grid)| (live.step, row, grid.into()));
+        }
         if let Some(grid) = live.grid {
+            self.glimpse = None;
             self.snapshots.push((live.step, grid));
         }
     }
@@ -165,6 +173,7 @@ impl Attempt {
     /// Takes in what the run ended with: its pictures, and what was measured so far.
     pub fn show(&mut self, grid: Option<Arc<Grid>>, metrics: Option<Metrics>) {
         if let Some(grid) = grid {
+            self.glimpse = None;
             self.snapshots.retain(|(step, _)| *step == 0 || *step < self.steps);
             self.snapshots.push((self.steps, grid));
         }

@@ -104,20 +104,22 @@ impl PaneContext<'_> {
         if head > 0.0 {
             self.heads(ui, rect.with_min_y(rect.top() + TITLE).with_max_y(tiles.top()), rows);
         }
-        let (grid, faint) = match content {
+        let (grid, own) = match content {
             Content::Hint(_) => return (rect, None),
-            Content::Next(grid) => (grid, true),
-            Content::Grid(grid, _) | Content::Part(grid, _) => (grid, false),
+            Content::Next(grid) => (grid, Own::None),
+            Content::Glimpse(grid, row, _) => (grid, Own::Row(row)),
+            Content::Grid(grid, _) | Content::Part(grid, _) => (grid, Own::All),
         };
+        let whole = own == Own::All;
         if cut && response.hover_pos().is_some_and(|p| !tiles.contains(p)) {
             response.clone().on_hover_text(self.name(pane));
         }
-        let differs = (self.differs(pane) && !faint).then(|| sheet.difference(grid, self.base));
+        let differs = (self.differs(pane) && whole).then(|| sheet.difference(grid, self.base));
         let grid = differs.as_ref().unwrap_or(grid);
-        let pictures = Pictures { pane, grid, texture: sheet.texture(ui.ctx(), grid), faint };
+        let pictures = Pictures { pane, grid, texture: sheet.texture(ui.ctx(), grid), own };
         let part = Part { rect: tiles, rows: rows.clone() };
         self.choose(&response, &part, pictures);
-        let swiped = pane != Pane::Before && !faint && grid.rows == self.base.rows;
+        let swiped = pane != Pane::Before && whole && grid.rows == self.base.rows;
         let Some(at) = self.swipe.filter(|_| swiped) else {
             self.tiles(ui, &part, pictures);
             self.tooltip_ui(response, &part, pictures);
@@ -156,7 +158,9 @@ impl PaneContext<'_> {
         painter.galley(rect.min, galley, self.palette.strong);
         let shown = self.arrangement.columns.min(self.base.columns);
         let text = match content {
-            Content::Grid(_, Some(step)) => format!("step {}", format::count(*step)),
+            Content::Grid(_, Some(step)) | Content::Glimpse(.., step) => {
+                format!("step {}", format::count(*step))
+            }
             Content::Part(_, strength) => format!("strength {strength}"),
             Content::Next(_) if pane == Pane::Random => "follows".into(),
             Content::Next(_) => "once the weights are scored".into(),
@@ -210,7 +214,7 @@ impl PaneContext<'_> {
     }
 
     fn pictures_before(&self) -> Pictures<'_> {
-        Pictures { pane: Pane::Before, grid: self.base, texture: self.before, faint: false }
+        Pictures { pane: Pane::Before, grid: self.base, texture: self.before, own: Own::All }
     }
 
     fn tiles(&self, ui: &Ui, part: &Part, pictures: Pictures) {
@@ -231,9 +235,9 @@ impl PaneContext<'_> {
             .map(|(row, column)| (row, column, self.tile_rect(part, row, column).shrink(1.0)))
             .collect();
         tiles.retain(|(.., tile)| ui.is_rect_visible(*tile));
-        let tint =
-            if pictures.faint { Color32::WHITE.gamma_multiply(FAINT) } else { Color32::WHITE };
         for (row, column, tile) in tiles {
+            let strong = if pictures.own.has(row) { 1.0 } else { FAINT };
+            let tint = Color32::WHITE.gamma_multiply(strong);
             let picture = RectShape::filled(tile, rounding(tile), tint);
             painter.add(picture.with_texture(texture, tile::uv(grid, row, column)));
             if let Some(mark) = self.mark(pictures, row, column) {
@@ -251,10 +255,10 @@ impl PaneContext<'_> {
 
     /// What a tile's frame says.
     fn mark(&self, pictures: Pictures, row: usize, column: usize) -> Option<Mark> {
-        let Pictures { pane, grid, faint, .. } = pictures;
+        let Pictures { pane, grid, own, .. } = pictures;
         let like = grid.rows.len() == self.base.rows.len();
         let forgotten = pane != Pane::Before && like && self.forgotten.contains(&row);
-        Mark::at(grid, row, column, forgotten).filter(|_| !faint)
+        Mark::at(grid, row, column, forgotten).filter(|_| own.has(row))
     }
 
     fn tooltip_ui(&self, response: Response, part: &Part, pictures: Pictures) {
@@ -296,11 +300,14 @@ impl PaneContext<'_> {
             Content::Hint(text) => return format!("{name}: {text}"),
             Content::Next(_) => return format!("{name}: nothing yet"),
             Content::Grid(grid, step) => (grid, step.map(|step| format!("step {step}"))),
+            Content::Glimpse(_, row, step) => {
+                return format!("{name}: {} alone, step {step}", self.row_name(self.base, *row));
+            }
             Content::Part(grid, strength) => (grid, Some(format!("strength {strength}"))),
         };
         let agreeing = |row: usize| {
             (0..grid.columns)
-                .filter(|&c| grid.seen_in(row, c).map(|s| s.0) == grid.rows[row])
+                .filter(|&c| grid.seen_in(row, c).is_some_and(|s| Some(s.0) == grid.rows[row]))
                 .count()
         };
         let all: usize = (0..grid.rows.len()).map(agreeing).sum();
@@ -308,15 +315,10 @@ impl PaneContext<'_> {
         if !grid.seen.is_empty() && grid.seen.iter().all(Option::is_none) {
             return format!("{name}: {} pictures, not judged", grid.seen.len());
         }
-        let judged = |rows: Range<usize>| {
-            let tiles = rows.flat_map(|row| (0..grid.columns).map(move |c| (row, c)));
-            tiles.filter(|&(row, c)| grid.seen_in(row, c).is_some()).count()
-        };
-        let n = judged(0..grid.rows.len());
-        let mut text = format!("{name}: {all} of {n} seen as {what}");
+        let mut text = format!("{name}: {all} of {} seen as {what}", grid.seen.len());
         if let (Some(row), false) = (self.forgotten.clone().next(), self.forgotten.is_empty()) {
             let rows = self.forgotten.start..self.forgotten.end.min(grid.rows.len());
-            let n = judged(rows.clone());
+            let n = rows.len() * grid.columns;
             let seen: usize = rows.map(agreeing).sum();
             text += &format!(", {} {seen} of {n}", self.row_name(grid, row));
         }
@@ -357,6 +359,19 @@ struct Pictures<'a> {
     pane: Pane,
     grid: &'a Grid,
     texture: TextureId,
-    /// Whether they are not its own yet.
-    faint: bool,
+    own: Own,
+}
+
+/// Which rows of a pane are its own; the others are those that it begins with.
+#[derive(Clone, Copy, PartialEq)]
+enum Own {
+    None,
+    Row(usize),
+    All,
+}
+
+impl Own {
+    fn has(self, row: usize) -> bool {
+        self == Self::All || self == Self::Row(row)
+    }
 }

@@ -77,6 +77,8 @@ impl Pane {
 pub enum Content<'a> {
     /// Pictures; after how many updates, where that is a question.
     Grid(&'a Arc<Grid>, Option<usize>),
+    /// Pictures that it begins with, and among them a row of its own; after how many updates.
+    Glimpse(&'a Arc<Grid>, usize, usize),
     /// Pictures of a run at a strength.
     Part(&'a Arc<Grid>, f64),
     /// Pictures that it begins with, as long as there are none of its own.
@@ -388,6 +390,9 @@ impl TaskState {
         let attempt = self.attempt(arm)?;
         if let Some((grid, strength)) = attempt.part(self.base()).filter(|_| self.scrub.is_none()) {
             return Some(Content::Part(grid, strength));
+        }
+        if let (None, Some((step, row, grid))) = (self.scrub, &attempt.glimpse) {
+            return Some(Content::Glimpse(grid, *row, *step));
         }
         let (step, grid) = attempt.at(self.scrub);
         Some(Content::Grid(grid, Some(step)))

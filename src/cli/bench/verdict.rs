@@ -107,7 +107,7 @@ fn one(client: &mut Client, recipe: Recipe) -> Result<Row> {
     let mut first_change_s = None;
     let run = client.hear(Job::Unlearn(recipe), Outcome::try_as_unlearned, |event| {
         let changed = match event {
-            Event::Step { live, .. } => live.grid.is_some(),
+            Event::Step { live, .. } => live.grid.is_some() || live.glimpse.is_some(),
             Event::After { grid, .. } => grid.is_some(),
             _ => false,
         };

@@ -77,7 +77,7 @@ impl PromptSetting {
         self.first_rows(usize::MAX, weights, options, job).await
     }
 
-    /// What the first of the request's rows show of some weights: with one, the prompt that is to be forgotten.
+    /// What the first of the request's rows show of some weights: with one, the prompt as it was asked for.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
@@ -282,7 +282,7 @@ impl Work<'_> {
         // Beside the parts that the one bar is made of.
         let clock = Instant::now();
         let grid = Arc::new(of.pane(&rough, &of.options.quick(), &mut self.job.quiet()).await?);
-        self.job.beside(PREVIEW, 1, clock.elapsed());
+        self.job.beside(PREVIEW, 0, clock.elapsed());
         Ok(Some(PromptPane { grid, forgotten, notice: of.notice() }))
     }
 

@@ -1,11 +1,12 @@
-//! 2-d convolutions and their gradients, without im2col.
+//! 2-d convolutions and their gradients, without im2col where there is a better way.
 //!
 //! An image is copied into zero-padded scratch with row pitch `pitch`; there a convolution is a sum
 //! of shifted GEMMs over flat pixels, `out[p] = Σ w[co,ci,tap] * in[ci][p + offset(tap)]`, whose few
 //! columns past the row's end are computed and dropped. With stride 2 the scratch holds the even and
 //! odd rows and columns apart ("phases"), so that the same contiguous kernel serves. Maps too small
 //! to fill vectors hold `LANES` images side by side in the innermost axis instead.
-//! 3 x 3 kernels with stride 1, most of every network here, go by way of [`winograd`].
+//! 3 x 3 kernels with stride 1, most of every network here, go by way of [`winograd`]. Only where there are far more
+//! weights than pixels, in the depth of large networks, pictures are [`unrolled`].
 
 mod pack;
 mod plan;
@@ -13,6 +14,7 @@ mod sums;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod unrolled;
 mod weight;
 mod winograd;
 
@@ -85,6 +87,9 @@ impl ConvShape {
 pub fn forward(s: &ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
     s.check(x, weight, out);
     assert!(bias.is_none_or(|b| b.len() == s.c_out), "bias");
+    if unrolled::pays(s) {
+        return unrolled::forward(s, x, weight, bias, out);
+    }
     let Some(windows) = Windows::of(s) else {
         return tile::run(&Plan::forward(&s.flat()), s.batch, x, weight, bias, out);
     };
@@ -95,6 +100,9 @@ pub fn forward(s: &ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>, o
 /// `grad_x [batch, c_in, h, w]` from `grad_out [batch, c_out, out_h, out_w]`.
 pub fn grad_input(s: &ConvShape, grad_out: &[f32], weight: &[f32], grad_x: &mut [f32]) {
     s.check(grad_x, weight, grad_out);
+    if unrolled::pays(s) {
+        return unrolled::grad_input(s, grad_out, weight, grad_x);
+    }
     let Some((turned, windows)) = s.turned().and_then(|t| Some((t, Windows::of(&t)?))) else {
         return tile::run(&Plan::grad_input(&s.flat()), s.batch, grad_out, weight, None, grad_x);
     };
@@ -105,6 +113,9 @@ pub fn grad_input(s: &ConvShape, grad_out: &[f32], weight: &[f32], grad_x: &mut 
 /// `grad_w [c_out, c_in, kernel, kernel]`: the sum over images and pixels.
 pub fn grad_weight(s: &ConvShape, x: &[f32], grad_out: &[f32], grad_w: &mut [f32]) {
     s.check(x, grad_w, grad_out);
+    if unrolled::pays(s) {
+        return unrolled::grad_weight(s, x, grad_out, grad_w);
+    }
     match Windows::grouped(s) {
         Some(windows) => winograd::grad_weight(s, &windows, x, grad_out, grad_w),
         None => weight::grad_weight(&s.flat(), x, grad_out, grad_w),

@@ -89,8 +89,7 @@ pub fn zeros(len: usize) -> Vec<f32> {
     zeros
 }
 
-/// Floats with whatever their memory holds, for kernels that write every one of them: to fill them before takes a
-/// twentieth of a small network's update.
+/// Floats with whatever their memory holds, for kernels that write every one of them.
 pub fn unset(len: usize) -> Vec<f32> {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     {

@@ -148,7 +148,8 @@ impl Snapshots {
         ensure(read.is_ok() && planes.len() == 4 * n, other)?;
         let word = |i: usize| (0..4).fold(0, |w, p| w | u32::from(planes[p * n + i]) << (8 * p));
         let mut weights = original.clone();
-        let places = weights.values.iter_mut().enumerate().filter(|(i, _)| self.is_free(*i));
+        let is_free = |i: usize| self.free_of(i / 8) >> (i % 8) & 1 == 1;
+        let places = weights.values.iter_mut().enumerate().filter(|(i, _)| is_free(*i));
         let places = places.map(|(_, value)| value).chain(&mut weights.buffers);
         for (i, value) in places.enumerate() {
             *value = f32::from_bits(value.to_bits() ^ word(i));
@@ -157,20 +158,21 @@ impl Snapshots {
         Ok(Some(weights))
     }
 
-    fn is_free(&self, i: usize) -> bool {
-        self.free.is_empty() || self.free.get(i / 8).is_some_and(|byte| byte >> (i % 8) & 1 == 1)
+    /// Which of eight weights are free, the first one's bit lowest.
+    fn free_of(&self, eight: usize) -> u8 {
+        if self.free.is_empty() { u8::MAX } else { self.free.get(eight).copied().unwrap_or(0) }
     }
 
     /// What differs in the bits of what is listed: free weights, then running statistics.
     fn changed(&self, original: &HostWeights, weights: &HostWeights) -> Vec<u32> {
         let differ = |(a, b): (&f32, &f32)| a.to_bits() ^ b.to_bits();
         let mut words = Vec::with_capacity(self.listed(original));
-        for (i, both) in original.values.chunks(8).zip(weights.values.chunks(8)).enumerate() {
-            let free =
-                if self.free.is_empty() { 0xff } else { self.free.get(i).copied().unwrap_or(0) };
-            let each = both.0.iter().zip(both.1).enumerate();
-            words
-                .extend(each.filter(|(bit, _)| free >> bit & 1 == 1).map(|(_, pair)| differ(pair)));
+        let eights = original.values.chunks(8).zip(weights.values.chunks(8));
+        for (eight, (before, now)) in eights.enumerate() {
+            let free = self.free_of(eight);
+            let both = before.iter().zip(now).enumerate();
+            let listed = both.filter(|(bit, _)| free >> bit & 1 == 1);
+            words.extend(listed.map(|(_, pair)| differ(pair)));
         }
         words.extend(original.buffers.iter().zip(&weights.buffers).map(differ));
         words

@@ -43,6 +43,7 @@ pub fn live(step: usize, steps: usize) -> LiveStep {
         loss: forget + retain,
         parts: LossParts { forget: Some(forget), retain: Some(retain) },
         grid: look.then(|| Arc::new(grid((share * 6.0) as usize))),
+        glimpse: None,
     }
 }
 

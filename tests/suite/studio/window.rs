@@ -10,11 +10,11 @@ use egui_kittest::{
 use crate::{
     binary::Scratch,
     studio::{
-        answers::{SNEAKER, opened},
+        answers::{SNEAKER, grid, live, opened},
         played::{Played, settle, tried, window},
     },
 };
-use salun_studio::engine::{Event, Job, Opened, Outcome};
+use salun_studio::engine::{Event, Grid, Job, LiveStep, Opened, Outcome};
 use salun_studio::error::Error;
 use salun_studio::models::{Assumed, Said};
 use salun_studio::studio::{Choice, Studio};
@@ -456,6 +456,23 @@ fn panes_come_with_what_they_show() {
         "After (SalUn): 59 of 60 seen as their class, Sneaker 6 of 6, step 0",
     );
     window.get_by_label("Random mask: nothing yet");
+    // What is to be forgotten is seen first, alone, and is no step to go back to.
+    let (id, _) = played.asked();
+    let seen = grid(6);
+    let row = Grid {
+        rows: vec![Some(SNEAKER)],
+        pixels: (0..6).flat_map(|column| seen.pixels_of(SNEAKER, column).to_vec()).collect(),
+        seen: (0..6).map(|column| seen.seen_in(SNEAKER, column)).collect(),
+        ..seen
+    };
+    let glimpse = Some(Arc::new(row));
+    played.tell(Event::Step { id, live: LiveStep { glimpse, ..live(2, 40) } });
+    window.run();
+    window.get_by_label("After (SalUn): Sneaker alone, step 2");
+    assert_eq!(window.state().state.session().stops(), [0]);
+    played.live(10, 40);
+    window.run();
+    window.get_by_label_contains("Sneaker 5 of 6, step 10");
     // A Retrain twin of Sneaker is shipped; of a bag there is none, and its switch says so.
     window.get_by_label_contains("Retrain: ");
     window.state_mut().state.cancel();

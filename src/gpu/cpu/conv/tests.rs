@@ -186,6 +186,12 @@ fn wide() {
     check(shape([3, 128, 3, 3, 232], 3, 1, SAME));
     check(shape([16, 128, 4, 4, 232], 3, 1, SAME));
     check(shape([2, 300, 2, 3, 113], 3, 2, SAME));
+    // More weights than pixels.
+    check(shape([2, 540, 5, 4, 491], 3, 1, SAME));
+    check(shape([1, 512, 4, 5, 512], 3, 2, SAME));
+    check(shape([2, 512, 5, 6, 512], 3, 2, LATE));
+    check(shape([1, 512, 3, 4, 513], 3, 1, [1, 2, 0, 1]));
+    check(shape([1, 1600, 3, 3, 1480], 1, 1, NONE));
 }
 
 #[test]
@@ -200,6 +206,8 @@ fn numbers_do_not_depend_on_the_threads() {
         shape([1, 12, 20, 21, 40], 1, 1, NONE),
         shape([2, 8, 17, 16, 27], 3, 2, SAME),
         shape([16, 8, 14, 14, 16], 3, 1, SAME),
+        shape([1, 520, 6, 5, 512], 3, 1, SAME),
+        shape([16, 8, 28, 28, 16], 3, 1, SAME),
     ] {
         let [x, weight, bias, grad_out] = data(&s);
         let with = |threads: usize| {

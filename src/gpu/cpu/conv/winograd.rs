@@ -10,7 +10,7 @@ mod filter;
 mod forward;
 mod weight;
 
-pub use filter::{Filter, Four, Two};
+pub use filter::{ByFour, ByTwo, Filter};
 pub use forward::{Weights, run};
 pub use weight::grad_weight;
 
@@ -22,13 +22,23 @@ use super::ConvShape;
 use super::pack::copy;
 use super::plan::vectors;
 
-/// Floats of transformed input that one block of windows takes, about: a part of a core's cache.
+/// Floats of transformed input that one block of windows takes, about: a part of a core's cache. Of many channels a block
+/// is no less than one tile of registers.
 const BLOCK: usize = 24 << 10;
-/// Where tiles of four outputs a side pay: windows in an image, at least, and weights, at most. Transformed weights and
-/// their sums are four times as many, and few windows do not make up for fetching them.
-const FOUR: [usize; 2] = [4, 200 * 200];
-/// The same for the weights' gradient, which keeps several such sums.
-const FOUR_SUMMED: [usize; 2] = [16, 100 * 100];
+/// Where tiles of four outputs a side pay, found by timing the shapes of the networks here and of Stable Diffusion's:
+/// transformed kernels, and the sums of their gradients, are four times as many numbers, which few windows do not make up
+/// for.
+struct Four {
+    /// Windows of an image, at least.
+    windows: usize,
+    /// Kernels (pairs of channels), at most, whatever the windows, and for each of them.
+    kernels: usize,
+    each: usize,
+}
+
+const FOUR: Four = Four { windows: 4, kernels: 200 * 200, each: 400 };
+/// Of the weights' gradient, which keeps several such sums.
+const FOUR_SUMMED: Four = Four { windows: 16, kernels: 100 * 100, each: 0 };
 
 /// Some rows of windows, in scratch of their own.
 pub struct Band {
@@ -45,7 +55,7 @@ pub struct Band {
 /// Where the windows lie in scratch: `[channel][phase][row][col][image]`.
 pub struct Windows {
     /// Rows and columns of outputs that a window makes: 2 or 4.
-    pub tile: usize,
+    pub side: usize,
     /// Channels, rows and columns of the dense images.
     dims: [usize; 3],
     /// Images side by side in the innermost axis: 1 or `LANES`.
@@ -60,9 +70,9 @@ pub struct Windows {
 impl Windows {
     /// The windows that cover a convolution's outputs. Images share vectors where one alone would
     /// leave much of them empty, and where there are groups of them for this many threads.
-    fn new(s: &ConvShape, tile: usize, threads: usize) -> Self {
+    fn new(s: &ConvShape, side: usize, threads: usize) -> Self {
         let (lanes, _) = vector_shape();
-        let [rows, cols] = [s.out_h(), s.out_w()].map(|n| n.div_ceil(tile));
+        let [rows, cols] = [s.out_h(), s.out_w()].map(|n| n.div_ceil(side));
         let flat = (rows - 1) * (cols + 1) + cols;
         let few = s.batch > lanes && s.batch / lanes < threads;
         let wasteful = flat.next_multiple_of(lanes) * 5 > rows * cols * 6;
@@ -71,7 +81,7 @@ impl Windows {
         let group =
             if (wasteful || !few) && !small && s.batch.is_multiple_of(lanes) { lanes } else { 1 };
         let (dims, pad) = ([s.c_in, s.h, s.w], [s.pad[0], s.pad[1]]);
-        Self { tile, dims, group, pad, size: [rows, cols], cols: cols + 1 }
+        Self { side, dims, group, pad, size: [rows, cols], cols: cols + 1 }
     }
 
     fn band(&self, rows: Range<usize>) -> Band {
@@ -81,7 +91,7 @@ impl Windows {
         // lines, so that phases do not fall on the same sets.
         let cells = (rows.len() + 1) * self.cols * self.group + 2 * lanes;
         let phase = (cells.div_ceil(16) | 1) * 16;
-        Band { rows, phase, stride: self.tile * self.tile * phase, at, pitch }
+        Band { rows, phase, stride: self.side * self.side * phase, at, pitch }
     }
 
     /// All windows.
@@ -91,7 +101,7 @@ impl Windows {
 
     /// Elements of a window.
     fn elements(&self) -> usize {
-        (self.tile + 2) * (self.tile + 2)
+        (self.side + 2) * (self.side + 2)
     }
 
     /// Where a cell of the padded image lies in a channel's scratch, from the first of its windows on.
@@ -111,18 +121,18 @@ impl Windows {
     /// The windows of a convolution that is better computed this way. Images of a group share
     /// nothing but vectors: the numbers are the same however many threads there are.
     pub fn of(s: &ConvShape) -> Option<Self> {
-        Self::fitting(s, FOUR, par::threads())
+        Self::fitting(s, &FOUR, par::threads())
     }
 
     /// The same with images side by side, over which a sum is taken: in an order that must not
     /// depend on the threads.
     pub fn grouped(s: &ConvShape) -> Option<Self> {
-        Self::fitting(s, FOUR_SUMMED, 1).filter(|windows| windows.group > 1)
+        Self::fitting(s, &FOUR_SUMMED, 1).filter(|windows| windows.group > 1)
     }
 
-    fn fitting(s: &ConvShape, four: [usize; 2], threads: usize) -> Option<Self> {
+    fn fitting(s: &ConvShape, four: &Four, threads: usize) -> Option<Self> {
         let fits = s.kernel == 3 && s.stride == 1 && s.batch > 0 && s.out_h() * s.out_w() > 0;
-        let windows = fits.then(|| Self::new(s, tile(s, four), threads));
+        let windows = fits.then(|| Self::new(s, side(s, four), threads));
         windows.filter(|windows| windows.pays(s))
     }
 
@@ -159,7 +169,7 @@ impl Windows {
     pub fn pack<V: Simd, const M: usize>(&self, band: &Band, x: &[f32], cells: &mut [f32]) {
         let [channels, h, w] = self.dims;
         if self.group > 1 {
-            // Of every pixel: its place in a channel's scratch.
+            // The places of the pixels in a channel's scratch, and of the zeros around them.
             let [top, left] = self.pad;
             let [mut places, mut around] = [0, 1].map(|_| Vec::with_capacity(h * w));
             for y in 0..M * (self.size[0] + 1) {
@@ -220,11 +230,12 @@ fn steps(n: usize, lanes: usize) -> impl Iterator<Item = usize> {
 
 /// The side of the tiles that a convolution's outputs are made in: by its shape alone, so that the numbers do not
 /// depend on the threads.
-fn tile(s: &ConvShape, [windows, weights]: [usize; 2]) -> usize {
-    let count = |m: usize| s.out_h().div_ceil(m) * s.out_w().div_ceil(m);
-    // Outputs past the edges are computed, too.
+fn side(s: &ConvShape, four: &Four) -> usize {
+    let count = |side: usize| s.out_h().div_ceil(side) * s.out_w().div_ceil(side);
+    // Products, with those of outputs past the edges; fewer of them are not yet less work.
     let fewer = 3 * 36 * count(4) < 2 * 16 * count(2);
-    if fewer && count(4) >= windows && s.c_in * s.c_out <= weights { 4 } else { 2 }
+    let most = four.kernels.max(four.each * count(4));
+    if fewer && count(4) >= four.windows && s.c_in * s.c_out <= most { 4 } else { 2 }
 }
 
 /// Every `M`-th lane of `M` vectors, from each of the first `M` on.

@@ -22,9 +22,9 @@ pub trait Filter<const M: usize, const W: usize> {
 }
 
 /// F(2, 3), interpolated at 0, 1, -1.
-pub struct Two;
+pub struct ByTwo;
 
-impl Filter<2, 4> for Two {
+impl Filter<2, 4> for ByTwo {
     #[inline(always)]
     fn cells<V: Simd>([a, b, c, d]: [V; 4]) -> [V; 4] {
         [a.sub(c), b.add(c), c.sub(b), b.sub(d)]
@@ -61,9 +61,9 @@ impl Filter<2, 4> for Two {
     }
 }
 
-/// F(4, 3), interpolated at 0, ±5/8, ±3/2: rounding errors are a quarter of those with the whole numbers ±1, ±2, near
-/// those of [`Two`] (the choice of points matters so: Barabasz et al., ACM TOMS 2020).
-pub struct Four;
+/// F(4, 3), interpolated at 0, ±5/8, ±3/2: with the whole numbers ±1, ±2 rounding errors exceed what `conv/tests.rs`
+/// allows all kernels (on the choice of points: Barabasz et al., ACM TOMS 2020).
+pub struct ByFour;
 
 const NEAR: f32 = 0.625;
 const FAR: f32 = 1.5;
@@ -74,7 +74,7 @@ const AT_0: f32 = 1.0 / (NEAR_2 * FAR_2);
 const AT_NEAR: f32 = 0.5 / (NEAR_2 * (NEAR_2 - FAR_2));
 const AT_FAR: f32 = 0.5 / (FAR_2 * (FAR_2 - NEAR_2));
 
-impl Filter<4, 6> for Four {
+impl Filter<4, 6> for ByFour {
     #[inline(always)]
     fn cells<V: Simd>([a, b, c, d, e, f]: [V; 6]) -> [V; 6] {
         let (product, sum) = (V::splat(NEAR_2 * FAR_2), V::splat(-NEAR_2 - FAR_2));

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::super::super::par::{Scratch, each, map, zeros};
 use super::super::super::simd::{Kernel, Simd, dispatch, runs, transpose, vector_shape};
 use super::super::ConvShape;
-use super::{BLOCK, Band, Filter, Four, Two, Windows, steps, together, transform};
+use super::{BLOCK, Band, ByFour, ByTwo, Filter, Windows, steps, together, transform};
 
 /// Which weight a convolution multiplies with.
 pub struct Weights<'a> {
@@ -25,13 +25,13 @@ pub fn run(
     bias: Option<&[f32]>,
     out: &mut [f32],
 ) {
-    match windows.tile {
-        2 => filtered::<Two, 2, 4>(s, windows, x, weights, bias, out),
-        _ => filtered::<Four, 4, 6>(s, windows, x, weights, bias, out),
+    match windows.side {
+        2 => run_by::<ByTwo, 2, 4>(s, windows, x, weights, bias, out),
+        _ => run_by::<ByFour, 4, 6>(s, windows, x, weights, bias, out),
     }
 }
 
-fn filtered<F: Filter<M, W>, const M: usize, const W: usize>(
+fn run_by<F: Filter<M, W>, const M: usize, const W: usize>(
     s: &ConvShape,
     windows: &Windows,
     x: &[f32],
@@ -240,9 +240,9 @@ fn gather<V: Simd, F: Filter<M, W>, const M: usize, const W: usize>(
     let bias = V::splat(bias);
     for i in 0..vectors {
         let at = i * V::LANES;
-        let mut rows = [[bias; W]; M];
+        let mut rows = [[V::splat(0.0); W]; M];
         for x in 0..W {
-            let mut column = [bias; W];
+            let mut column = [V::splat(0.0); W];
             for y in 0..W {
                 column[y] = V::load(&products[(W * y + x) * plane + at..]);
             }

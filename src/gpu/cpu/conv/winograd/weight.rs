@@ -1,5 +1,5 @@
 //! The weight gradient: the forward pass turned around, `G' [Σ (A g A') (B' d B)] G` with `g` the
-//! gradient of a window's four outputs.
+//! gradients of a window's outputs.
 
 use std::marker::PhantomData;
 
@@ -7,7 +7,7 @@ use super::super::super::par::Scratch;
 use super::super::super::simd::{Kernel, Simd, dispatch, transpose};
 use super::super::ConvShape;
 use super::super::sums::{LINE, Parts, Products, Totals, columns, scatter};
-use super::{BLOCK, Filter, Four, Two, Windows, steps, transform};
+use super::{BLOCK, ByFour, ByTwo, Filter, Windows, steps, transform};
 
 /// `grad_w [c_out, c_in, 3, 3]`, for windows whose images lie side by side.
 pub fn grad_weight(
@@ -17,13 +17,13 @@ pub fn grad_weight(
     grad_out: &[f32],
     grad_w: &mut [f32],
 ) {
-    match windows.tile {
-        2 => filtered::<Two, 2, 4>(s, windows, x, grad_out, grad_w),
-        _ => filtered::<Four, 4, 6>(s, windows, x, grad_out, grad_w),
+    match windows.side {
+        2 => grad_weight_by::<ByTwo, 2, 4>(s, windows, x, grad_out, grad_w),
+        _ => grad_weight_by::<ByFour, 4, 6>(s, windows, x, grad_out, grad_w),
     }
 }
 
-fn filtered<F: Filter<M, W>, const M: usize, const W: usize>(
+fn grad_weight_by<F: Filter<M, W>, const M: usize, const W: usize>(
     s: &ConvShape,
     windows: &Windows,
     x: &[f32],
