@@ -19,6 +19,6 @@ if [[ -e $program ]]; then
   stripped=$(mktemp)
   trap 'rm -f "$stripped"' EXIT
   strip -o "$stripped" "$program"
-  hold "program, stripped" "$(stat -c %s "$stripped")" "${2:-110}" 1000000 MB
+  hold "program, stripped" "$(stat -c %s "$stripped")" "${2:-111}" 1000000 MB
 fi
 exit $over

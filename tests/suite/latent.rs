@@ -27,6 +27,11 @@ use salun_studio::wire;
 /// Largest share of the expected tensor's own size by which a result may be off.
 const FORWARD: f64 = 1e-3;
 const BACKWARD: f64 = 1e-2;
+/// What is smaller than this share of the largest gradient is nothing but rounding: a bias before a normalisation.
+const ROUNDING: f64 = 3e-5;
+/// As [`FORWARD`], after twenty steps with guidance: random weights, and clipped samples even more, enlarge the rounding of
+/// every step.
+const STEPPED: f64 = 3e-3;
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/latent").join(name)
@@ -71,7 +76,7 @@ impl Fixture {
                 let Some((_, expected)) = self.floats.get(&name) else { continue };
                 compared += 1;
                 let most = size(&flat);
-                off(&name, expected, &flat[e.range()], BACKWARD, 1e-5 * most);
+                off(&name, expected, &flat[e.range()], BACKWARD, ROUNDING * most);
             }
             assert!(compared + 1 >= weights.layout.params.len(), "{part}: {compared} compared");
         }
@@ -162,7 +167,8 @@ fn twenty_guided_steps_agree_with_every_scheduler() {
                 let out = predict(&network.unet, &pass, shown, &t, context.clone(), guidance);
                 z = solver.step(i, out, z, 0.0, || unreachable!("without eta there is no noise"));
             }
-            f.close(&format!("{name}/z"), z).await;
+            let (name, z) = (format!("{name}/z"), read(z).await.unwrap());
+            off(&name, f.values(&name), &z, STEPPED, 0.0);
         }
     });
 }
