@@ -1,7 +1,7 @@
 //! Convolutions with far more weights than pixels, as the products of matrices that they are: a picture is unrolled to
 //! `[input channel and tap][output pixel]`, which is small there, and every weight is read once.
 
-use super::super::par::{self, each, unset};
+use super::super::par::{each, unset};
 use super::ConvShape;
 
 /// Kernels (pairs of channels) from which on unrolling pays, and how many for each output pixel of all pictures: at
@@ -77,7 +77,7 @@ impl<'a> Matrix<'a> {
         let ([lhs_cs, lhs_rs], [rhs_cs, rhs_rs]) = (self.steps(), other.steps());
         let (lhs, rhs) = (self.values.as_ptr(), other.values.as_ptr());
         #[cfg(not(target_arch = "wasm32"))]
-        let threads = gemm::Parallelism::Rayon(par::threads());
+        let threads = gemm::Parallelism::Rayon(super::super::par::threads());
         #[cfg(target_arch = "wasm32")]
         let threads = gemm::Parallelism::None;
         // SAFETY: both matrices are as large as their sizes say, and so is what is written.
